@@ -1,0 +1,300 @@
+"""Reading the log as a member of a consumer group: librdkafka is the carrier of the live views.
+
+A thread of its own polls the consumer, so that the group hears of this member however long a store takes. It collects
+each partition's records into batches and hands them on through a bounded number of slots. While no slot is free the
+partitions are paused and the thread goes on polling.
+
+The group only decides who owns a partition. Where reading starts is the view's own stored position, which the thread
+asks for at every assignment; the offset committed to the group is a gauge of lag and is never read.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from connectors.kafka_log import AWAY, batch_of
+from connectors.ports import Away
+from schemas.log import Batch, TopicPartition
+
+log = logging.getLogger(__name__)
+
+StartOf = Callable[[Iterable[TopicPartition]], dict[TopicPartition, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOptions:
+    """`records` and `seconds` bound a batch: it is handed on when it has so many records or is so old.
+
+    `member` names this member for good (static membership): a restarted worker gets its partitions back at once.
+    `session_timeout` (seconds): not heard of for so long, a member loses its partitions.
+    """
+
+    bootstrap_servers: str
+    group: str
+    member: str
+    topics: tuple[str, ...]
+    records: int = 10_000
+    seconds: float = 0.05
+    slots: int = 2
+    session_timeout: float = 10.0
+
+
+class LostPosition(Exception):
+    """The log no longer holds (or does not yet hold) the record at the view's position."""
+
+
+class GroupReader:
+    """One member of a view's consumer group.
+
+    `start_of` gives the stored positions of partitions that were just assigned; it may raise Away and is then asked
+    again. `deliver` takes a batch, from the reader's thread; whoever took it calls `release` when done with it.
+    `on_lost(source, error)` is told when a partition can't be read on.
+    """
+
+    def __init__(
+        self,
+        options: GroupOptions,
+        start_of: StartOf,
+        deliver: Callable[[Batch], None],
+        on_lost: Callable[[TopicPartition, Exception], None],
+    ) -> None:
+        self._options, self._start_of, self._deliver, self._on_lost = options, start_of, deliver, on_lost
+        self._stop = threading.Event()
+        self._slots = threading.Semaphore(options.slots)
+        self._epochs: dict[TopicPartition, int] = {}
+        self._epoch = 0
+        self._pending: dict[TopicPartition, list[Message]] = {}
+        self._since: dict[TopicPartition, float] = {}
+        self._requests: deque[Callable[[], None]] = deque()
+        self._folded: dict[TopicPartition, int] = {}
+        self._heard = time.monotonic()
+        self.failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"reader-{options.group}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave; returns when the consumer is closed."""
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def release(self) -> None:
+        """A delivered batch was dealt with."""
+        self._slots.release()
+
+    def current(self, batch: Batch) -> bool:
+        """Whether the batch's partition is still read under the assignment the batch was read in."""
+        return self._epochs.get(batch.source) == batch.epoch
+
+    @property
+    def heard(self) -> bool:
+        """Whether the group heard of this member within a session's time. If not (the process was stopped or starved),
+        others may own its partitions without this member knowing yet: nothing may be written until the next poll."""
+        return time.monotonic() - self._heard < self._options.session_timeout
+
+    def assigned(self) -> list[TopicPartition]:
+        return list(self._epochs)
+
+    def ends(self) -> dict[TopicPartition, int]:
+        """For each assigned partition the log's end as of the last fetch: for the lag gauge."""
+        found = {}
+        for source in self.assigned():
+            _, high = self._consumer.get_watermark_offsets(KafkaPartition(*source), cached=True)
+            if high >= 0:
+                found[source] = high
+        return found
+
+    def folded(self, source: TopicPartition, following: int) -> None:
+        """Report a stored position to the group, for those who watch its lag."""
+        self._folded[source] = following
+
+    def reread(self, sources: Iterable[TopicPartition]) -> None:
+        """Ask the stored positions anew and go on from there."""
+        wanted = list(sources)
+        self._requests.append(lambda: self._restart([s for s in wanted if s in self._epochs]))
+
+    def halt(self, source: TopicPartition) -> None:
+        """Read this partition no more until it is assigned again."""
+        self._requests.append(lambda: self._halt(source))
+
+    # --- the reader's thread ------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._consumer = Consumer(self._configuration())
+            self._consumer.subscribe(
+                list(self._options.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+            )
+            try:
+                self._poll_until_stopped()
+            finally:
+                self._consumer.close()
+        except BaseException as error:  # noqa: BLE001 the owner looks at it and stops the worker
+            self.failure = error
+            log.exception("reader of %s failed", self._options.group)
+
+    def _configuration(self) -> dict[str, object]:
+        session = int(self._options.session_timeout * 1000)
+        return {
+            "bootstrap.servers": self._options.bootstrap_servers,
+            "group.id": self._options.group,
+            "group.instance.id": self._options.member,
+            "client.id": self._options.member,
+            "session.timeout.ms": session,
+            "heartbeat.interval.ms": max(100, session // 4),
+            "max.poll.interval.ms": 300_000,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "partition.assignment.strategy": "range",
+            "fetch.queue.backoff.ms": 10,
+            "queued.min.messages": 20_000,
+            "queued.max.messages.kbytes": 16_384,
+            "fetch.message.max.bytes": 4_194_304,
+            "topic.metadata.refresh.interval.ms": 30_000,
+            "reconnect.backoff.max.ms": 1_000,
+            "allow.auto.create.topics": False,
+        }
+
+    def _poll_until_stopped(self) -> None:
+        last_commit = time.monotonic()
+        while not self._stop.is_set():
+            while self._requests:
+                self._requests.popleft()()
+            self._take(self._consumer.consume(self._options.records, min(0.1, self._options.seconds)))
+            self._hand_on()
+            if time.monotonic() - last_commit > 1.0:
+                self._commit()
+                last_commit = time.monotonic()
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        self._heard = now = time.monotonic()
+        for message in messages:
+            source = TopicPartition(message.topic(), message.partition())
+            error = message.error()
+            if error is not None:
+                self._failed(source, error)
+            elif source in self._epochs:
+                pending = self._pending.get(source)
+                if pending is None:
+                    pending = self._pending[source] = []
+                    self._since[source] = now
+                pending.append(message)
+
+    def _failed(self, source: TopicPartition, error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET or error.code() == KafkaError.OFFSET_OUT_OF_RANGE:
+            self._halt(source)
+            self._on_lost(source, LostPosition(f"{source}: {error.str()}"))
+        elif error.fatal():
+            raise KafkaException(error)
+        elif error.code() not in AWAY:
+            # The client tries again by itself; a topic that is not there yet is the usual case.
+            log.warning("%s: %s", source, error.str())
+
+    def _hand_on(self) -> None:
+        now = time.monotonic()
+        for source in list(self._pending):
+            full = len(self._pending[source]) >= self._options.records
+            if full or now - self._since[source] >= self._options.seconds:
+                if not self._wait_for_slot():
+                    return
+                messages = self._pending.pop(source, None)  # gone when it was revoked during the wait
+                if messages is None:
+                    self._slots.release()
+                else:
+                    self._deliver(batch_of(source, messages, self._epochs[source]))
+
+    def _wait_for_slot(self) -> bool:
+        """Take a slot. While there is none for longer than a moment, fetch nothing but go on polling: the group must
+        hear of this member, and a rebalance must find it."""
+        if self._slots.acquire(timeout=0.5):
+            return True
+        self._pause(True)
+        try:
+            while not self._stop.is_set():
+                message = self._consumer.poll(0.05)
+                self._take([message] if message is not None else [])
+                if self._slots.acquire(timeout=0.05):
+                    return True
+        finally:
+            self._pause(False)
+        return False
+
+    def _pause(self, on: bool) -> None:
+        partitions = [KafkaPartition(*source) for source in self._epochs]
+        try:
+            (self._consumer.pause if on else self._consumer.resume)(partitions)
+        except KafkaException as error:
+            # A partition that was revoked in this very moment can't be paused, and need not be.
+            log.debug("pause %s: %s", on, error)
+
+    def _on_assign(self, consumer: Consumer, partitions: Sequence[KafkaPartition]) -> None:
+        sources = [TopicPartition(p.topic, p.partition) for p in partitions]
+        starts = self._stored(sources)
+        self._begin(sources)
+        consumer.assign([KafkaPartition(s.topic, s.partition, starts[s]) for s in sources])
+        log.info("assigned %s", ", ".join(f"{s}@{starts[s]}" for s in sources) or "nothing")
+
+    def _on_revoke(self, consumer: Consumer, partitions: Sequence[KafkaPartition]) -> None:
+        for partition in partitions:
+            self._forget(TopicPartition(partition.topic, partition.partition))
+        consumer.unassign()
+        log.info("revoked %d partitions", len(partitions))
+
+    def _stored(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The stored positions. While the store is away there is nothing to read for, so this waits for it, well below
+        the time after which the group gives a silent member up; then it leaves the partitions to others."""
+        deadline = time.monotonic() + 240.0
+        while True:
+            try:
+                return self._start_of(sources)
+            except Away as away:
+                self._heard = time.monotonic()
+                if self._stop.is_set() or time.monotonic() > deadline:
+                    raise
+                log.warning("positions of %s: %s", self._options.group, away)
+                self._stop.wait(0.5)
+
+    def _begin(self, sources: Iterable[TopicPartition]) -> None:
+        self._epoch += 1
+        for source in sources:
+            self._forget(source)
+            self._epochs[source] = self._epoch
+
+    def _forget(self, source: TopicPartition) -> None:
+        for table in (self._epochs, self._pending, self._since, self._folded):
+            table.pop(source, None)  # type: ignore[attr-defined]
+
+    def _restart(self, sources: Sequence[TopicPartition]) -> None:
+        starts = self._stored(sources)
+        self._begin(sources)
+        for source in sources:
+            self._consumer.seek(KafkaPartition(source.topic, source.partition, starts[source]))
+            log.info("reread %s from %d", source, starts[source])
+
+    def _halt(self, source: TopicPartition) -> None:
+        if source in self._epochs:
+            self._consumer.pause([KafkaPartition(*source)])
+            self._forget(source)
+
+    def _commit(self) -> None:
+        folded, self._folded = self._folded, {}
+        offsets = [KafkaPartition(s.topic, s.partition, following) for s, following in folded.items()]
+        if offsets:
+            try:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+            except KafkaException as error:
+                # Only a gauge: the next commit a second later says the same and more.
+                log.debug("commit: %s", error)

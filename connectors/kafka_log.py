@@ -1,0 +1,127 @@
+"""Reading the log by position, outside any consumer group (port LogReader)."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+from uuid import uuid4
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from connectors.ports import Away
+from schemas.log import Batch, TopicPartition, offsets_of
+
+T = TypeVar("T")
+
+# The broker, or the way to it, is away: waiting helps. Everything else is a wrong call or a wrong log.
+AWAY = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TIMED_OUT,
+        KafkaError._RESOLVE,
+        KafkaError._WAIT_COORD,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.BROKER_NOT_AVAILABLE,
+    }
+)
+
+
+def answer(call: Callable[[], T]) -> T:
+    """What a call of the client returns; a broker that does not answer is `Away`."""
+    try:
+        return call()
+    except KafkaException as failure:
+        error = failure.args[0]
+        if error.code() in AWAY or error.retriable():
+            raise Away(str(error)) from failure
+        raise
+
+
+def batch_of(source: TopicPartition, messages: list[Message], epoch: int = 0) -> Batch:
+    """A batch of data messages (no errors among them) of one partition."""
+    return Batch(
+        source,
+        offsets_of([message.offset() for message in messages]),
+        [message.key() for message in messages],
+        [message.value() for message in messages],
+        epoch,
+    )
+
+
+class KafkaLog:
+    """A LogReader on a Kafka cluster. One consumer, so one read at a time."""
+
+    def __init__(self, bootstrap_servers: str, timeout: float = 10.0, batch_records: int = 20_000) -> None:
+        self._timeout, self._batch_records = timeout, batch_records
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "group.id": f"fleetlog-log-{uuid4()}",  # librdkafka wants one; nothing is ever committed
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                # The default of one second stalls a fast reader between fetches.
+                "fetch.queue.backoff.ms": 10,
+                "queued.max.messages.kbytes": 65_536,
+            }
+        )
+
+    def bounds(self, topics: Iterable[str]) -> dict[TopicPartition, tuple[int, int]]:
+        found: dict[TopicPartition, tuple[int, int]] = {}
+        for topic in topics:
+            described = answer(lambda t=topic: self._consumer.list_topics(t, self._timeout)).topics[topic]
+            if described.error is not None:
+                raise Away(f"topic {topic}: {described.error.str()}")
+            for partition in described.partitions:
+                source = TopicPartition(topic, partition)
+                found[source] = answer(
+                    lambda s=source: self._consumer.get_watermark_offsets(KafkaPartition(*s), self._timeout)
+                )
+        return found
+
+    def read(self, source: TopicPartition, start: int, stop: int) -> Iterator[Batch]:
+        if start >= stop:
+            return
+        low, high = answer(
+            lambda: self._consumer.get_watermark_offsets(KafkaPartition(*source), self._timeout)
+        )
+        if not low <= start <= high:
+            raise ValueError(f"{source}: the log holds the offsets from {low} to {high}, it can't be read from {start}")
+        self._consumer.assign([KafkaPartition(source.topic, source.partition, start or OFFSET_BEGINNING)])
+        try:
+            yield from self._batches(source, stop)
+        finally:
+            self._consumer.unassign()
+
+    def _batches(self, source: TopicPartition, stop: int) -> Iterator[Batch]:
+        while True:
+            messages = answer(lambda: self._consumer.consume(self._batch_records, self._timeout))
+            if not messages:
+                raise Away(f"{source}: no record came for {self._timeout:g} s")
+            wanted, ended = [], False
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    wanted.append(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    ended = True  # what is left up to `stop` are control records, or records of open transactions
+                elif error.code() in AWAY:
+                    raise Away(f"{source}: {error.str()}")
+                else:
+                    raise ValueError(f"{source}: {error.str()}")
+            beyond = next((i for i, message in enumerate(wanted) if message.offset() >= stop), None)
+            wanted = wanted[:beyond]
+            if wanted:
+                yield batch_of(source, wanted)
+            if ended or beyond is not None or (wanted and wanted[-1].offset() == stop - 1):
+                return
+
+    def close(self) -> None:
+        self._consumer.close()

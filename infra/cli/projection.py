@@ -1,0 +1,177 @@
+"""`fleetlog projection`: the views, as an operator sees them."""
+
+import argparse
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from infra.cli.command import Commands, add_command, fail, print_json
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from projections.projection import Projection
+    from streams.rebuild import Progress
+    from streams.verify import Verdict
+
+NAMED_DIFFERENCES = 20
+
+
+def add(commands: Commands) -> None:
+    top = commands.add_parser("projection", help="list, inspect, rebuild and verify the views")
+    actions = top.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, summary, run in (
+        ("list", "the views that there are", _list),
+        ("status", "versions, positions and lag of every view", _status),
+    ):
+        command = add_command(actions, name, summary, f"fleetlog projection {name} --json", run)
+        command.add_argument("--json", action="store_true", help="print JSON")
+    command = add_command(
+        actions,
+        "rebuild",
+        "make a new version of a view from the log, beside the live one, and switch to it at the end",
+        "fleetlog projection rebuild device_state",
+        _rebuild,
+    )
+    command.add_argument("name", help="name of the view")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command = add_command(
+        actions,
+        "verify",
+        "replay the log into scratch and compare a content hash per key; exits 1 and names the keys that differ",
+        "fleetlog projection verify --all --json",
+        _verify,
+    )
+    command.add_argument("name", nargs="?", help="name of the view")
+    command.add_argument("--all", action="store_true", help="verify every view")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _list(options: argparse.Namespace, settings: Settings) -> int:
+    from projections.catalogue import CATALOGUE
+    from projections.projection import KeyedProjection
+
+    rows = [
+        {
+            "name": view.name,
+            "kind": "documents" if isinstance(view, KeyedProjection) else "rows",
+            "topics": list(view.topics),
+            "revision": view.revision,
+        }
+        for view in CATALOGUE
+    ]
+    if options.json:
+        print_json(rows)
+    else:
+        for row in rows:
+            print(f"{row['name']:<16} {row['kind']:<10} {', '.join(view_topics(row))}")
+    return 0
+
+
+def view_topics(row: dict[str, object]) -> list[str]:
+    topics = row["topics"]
+    assert isinstance(topics, list)
+    return topics
+
+
+def _status(options: argparse.Namespace, settings: Settings) -> int:
+    from connectors.ports import Away
+    from infra import compose, views
+    from projections.catalogue import CATALOGUE
+
+    log = compose.log_reader(settings)
+    try:
+        found = [views.status(settings, view, log) for view in CATALOGUE]
+    except Away as away:
+        return fail(str(away), 3)
+    finally:
+        log.close()
+    if options.json:
+        print_json([asdict(one) for one in found])
+    else:
+        print(f"{'view':<16} {'kind':<10} {'live':>5} {'folded':>12} {'lag':>10}  halted")
+        for one in found:
+            halted = "; ".join(f"{source}: {why}" for source, why in one.halted.items()) or "-"
+            print(f"{one.name:<16} {one.kind:<10} {one.live:>5} {one.folded:>12,} {one.lag:>10,}  {halted}")
+    return 1 if any(one.halted for one in found) else 0
+
+
+def _rebuild(options: argparse.Namespace, settings: Settings) -> int:
+    from connectors.ports import Away
+    from infra import views
+    from projections.catalogue import UnknownView, find
+    from streams.rebuild import BehindLive
+
+    try:
+        version, records = views.rebuild_view(settings, find(options.name), _Reporter(options.name).report)
+    except UnknownView as error:
+        return fail(str(error), 2)
+    except Away as away:
+        return fail(str(away), 3)
+    except (BehindLive, ValueError) as error:
+        return fail(str(error), 1)
+    if options.json:
+        print_json({"view": options.name, "version": version, "records": records})
+    else:
+        print(f"{options.name}: version {version} is live, made from {records:,} records")
+    return 0
+
+
+class _Reporter:
+    """A line of progress a second, on standard error."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._last = name, 0.0
+
+    def report(self, progress: "Progress") -> None:
+        now = time.monotonic()
+        if now - self._last < 1.0:
+            return
+        self._last = now
+        left = max(0, progress.total - progress.records)
+        eta = f", {left / progress.rate:,.0f} s left" if progress.records else ""
+        print(
+            f"{self._name}: {progress.records:,} of {progress.total:,} records, {progress.rate:,.0f}/s{eta}",
+            file=sys.stderr,
+        )
+
+
+def _verify(options: argparse.Namespace, settings: Settings) -> int:
+    from connectors.ports import Away
+    from infra import views
+    from projections.catalogue import CATALOGUE, UnknownView, find
+
+    if bool(options.name) == options.all:
+        return fail("name one view, or say --all", 2)
+    try:
+        chosen: tuple[Projection, ...] = CATALOGUE if options.all else (find(options.name),)
+        verdicts = {view.name: views.verify_view(settings, view) for view in chosen}
+    except UnknownView as error:
+        return fail(str(error), 2)
+    except Away as away:
+        return fail(str(away), 3)
+    except ValueError as error:
+        return fail(str(error), 1)
+    equal = all(verdict.equal for verdict in verdicts.values())
+    if options.json:
+        print_json(
+            {
+                "equal": equal,
+                "views": {
+                    name: {"keys": verdict.keys, "differing": list(verdict.differing)}
+                    for name, verdict in verdicts.items()
+                },
+            }
+        )
+    else:
+        for name, verdict in verdicts.items():
+            print(_sentence(name, verdict))
+    return 0 if equal else 1
+
+
+def _sentence(name: str, verdict: "Verdict") -> str:
+    if verdict.equal:
+        return f"{name}: {verdict.keys:,} keys, all as the log implies"
+    shown = ", ".join(verdict.differing[:NAMED_DIFFERENCES])
+    more = f" and {len(verdict.differing) - NAMED_DIFFERENCES:,} more" if len(verdict.differing) > NAMED_DIFFERENCES else ""
+    return f"{name}: {len(verdict.differing):,} of {verdict.keys:,} keys DIFFER: {shown}{more}"

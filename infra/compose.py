@@ -1,0 +1,99 @@
+"""Where adapters fill ports: everything that runs is put together here, from settings."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from connectors.clickhouse_store import ClickHouseRowStore
+from connectors.dead_letters import KafkaDeadLetters
+from connectors.kafka_group import GroupOptions, GroupReader
+from connectors.kafka_log import KafkaLog
+from connectors.ports import DeadLetters, KeyedStore, RowStore, SchemaRegistry
+from connectors.redis_store import RedisKeyedStore
+from connectors.registry import ConfluentRegistry
+from infra.settings import Settings
+from projections.catalogue import CATALOGUE
+from projections.projection import KeyedProjection, Projection, RowProjection
+from schemas.columns import ColumnDecoder
+from schemas.contract import Contract
+from streams.limits import Limit
+from streams.live import MakeReader
+from streams.runner import Runner, writer
+
+Store = KeyedStore | RowStore
+
+
+def log_reader(settings: Settings) -> KafkaLog:
+    """The log, read by position."""
+    return KafkaLog(settings.kafka)
+
+
+def registry(settings: Settings) -> ConfluentRegistry:
+    return ConfluentRegistry(settings.registry)
+
+
+def store(settings: Settings, projection: Projection) -> Store:
+    """The store of one view."""
+    if isinstance(projection, KeyedProjection):
+        return RedisKeyedStore(settings.redis, projection.name)
+    return clickhouse_store(settings, projection)
+
+
+def clickhouse_store(settings: Settings, projection: RowProjection) -> ClickHouseRowStore:
+    return ClickHouseRowStore(
+        settings.clickhouse,
+        settings.clickhouse_port,
+        settings.clickhouse_user,
+        settings.clickhouse_password,
+        settings.clickhouse_database,
+        projection.table,
+    )
+
+
+def stores(settings: Settings) -> dict[str, Store]:
+    """The store of every view, by name."""
+    return {projection.name: store(settings, projection) for projection in CATALOGUE}
+
+
+def decoders(projection: Projection, contract: Contract, schemas: SchemaRegistry) -> dict[str, ColumnDecoder]:
+    """A decoder for each topic that a view reads."""
+    return {topic: ColumnDecoder(contract.topics[topic].record, schemas.schema) for topic in projection.topics}
+
+
+def dead_letters(settings: Settings, contract: Contract, schemas: SchemaRegistry) -> KafkaDeadLetters:
+    return KafkaDeadLetters(settings.kafka, contract.topics["fleet.dead-letters"], schemas)
+
+
+def runner_maker(
+    settings: Settings,
+    projection: Projection,
+    store_of_view: Store,
+    decoders_of_view: Mapping[str, ColumnDecoder],
+    letters: DeadLetters | None = None,
+) -> Callable[[int], Runner]:
+    """A function that makes the runner of one version of a view. Without `letters` it has no limit on bad records
+    either: a rebuild leaves out what the live view set aside."""
+    endless = Limit(run=2**62, ratio=1.0, window=2**62)
+    limit = Limit(settings.dead_letter_run, settings.dead_letter_ratio, settings.dead_letter_window)
+    return partial(
+        Runner,
+        projection,
+        writer(projection, store_of_view),
+        decoders_of_view,
+        endless if letters is None else limit,
+        dead_letters=letters,
+    )
+
+
+def reader_maker(settings: Settings, projection: Projection, index: int) -> MakeReader:
+    """A function that makes the group reader of a view in worker `index`."""
+    keyed = isinstance(projection, KeyedProjection)
+    options = GroupOptions(
+        bootstrap_servers=settings.kafka,
+        group=f"fleetlog.{projection.name}",
+        member=f"fleetlog.{projection.name}.{index}",
+        topics=projection.topics,
+        records=settings.fetch_records if keyed else settings.flush_records,
+        seconds=0.05 if keyed else settings.flush_seconds,
+        session_timeout=settings.session_timeout,
+    )
+    return lambda start_of, deliver, on_lost: GroupReader(options, start_of, deliver, on_lost)

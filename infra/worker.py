@@ -1,0 +1,88 @@
+"""A worker process: some or all views, live, in one Faust application."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import faust
+
+from connectors.prometheus import PrometheusMonitor, serve
+from infra import compose
+from infra.settings import SettingError, Settings
+from projections.catalogue import CATALOGUE, UnknownView, find
+from projections.projection import Projection
+from schemas import contract as contracts
+from streams.live import View, attach, make_app
+
+log = logging.getLogger(__name__)
+
+
+def chosen(settings: Settings) -> tuple[Projection, ...]:
+    """The views that a worker runs.
+
+    Raises:
+        SettingError: FLEETLOG_VIEWS names one that there is not.
+    """
+    if not settings.views:
+        return CATALOGUE
+    try:
+        return tuple(find(name.strip()) for name in settings.views.split(","))
+    except UnknownView as error:
+        raise SettingError(f"FLEETLOG_VIEWS: {error}") from None
+
+
+def make_worker(settings: Settings, index: int) -> tuple[faust.App, list[View]]:
+    """The application of worker `index` and its views, metrics served."""
+    contract = contracts.load()
+    schemas = compose.registry(settings)
+    monitor = PrometheusMonitor()
+    app = make_app(f"fleetlog-worker-{index}", str(Path(settings.data) / f"faust-{index}"))
+    views = []
+    for projection in chosen(settings):
+        store = compose.store(settings, projection)
+        make_runner = compose.runner_maker(
+            settings,
+            projection,
+            store,
+            compose.decoders(projection, contract, schemas),
+            compose.dead_letters(settings, contract, schemas),
+        )
+        live = _prepared_live(store)
+        views.append(attach(app, make_runner(1), live, compose.reader_maker(settings, projection, index), monitor))
+    serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views))
+    return app, views
+
+
+def _prepared_live(store: compose.Store) -> Callable[[], int]:
+    """A function that gives the live version, made ready to be written. The store may be away when the worker starts,
+    so this is done at the first assignment and not before."""
+    prepared: set[int] = set()
+
+    def live() -> int:
+        version = store.live()
+        if version not in prepared:
+            store.prepare(version)
+            prepared.add(version)
+        return version
+
+    return live
+
+
+def _health(views: list[View]) -> tuple[bool, object]:
+    detail = {
+        view.name: {
+            "alive": view.reader.alive,
+            "partitions": sorted(str(source) for source in view.reader.assigned()),
+            "halted": {str(source): why for source, why in view.halts.items()},
+            "waiting": {str(source): why for source, why in view.waits.items()},
+        }
+        for view in views
+    }
+    return all(view.reader.alive and not view.halts for view in views), {"views": detail}
+
+
+def run(settings: Settings, index: int) -> int:
+    """Run until a signal asks to stop; returns the exit code."""
+    app, _ = make_worker(settings, index)
+    faust.Worker(app, loglevel=None, override_logging=False, redirect_stdouts=False).execute_from_commandline()
+    return 0

@@ -1,0 +1,31 @@
+"""Every view of the fleet. Names are unique and never change: positions, tables and consumer groups carry them."""
+
+from projections import device_state
+from projections.device_events import DEVICE_EVENTS
+from projections.frames import device_state as device_state_frames
+from projections.heartbeats import HEARTBEATS
+from projections.projection import KeyedProjection, Projection
+from projections.telemetry import TELEMETRY
+
+DEVICE_STATE = KeyedProjection("device_state", device_state.TOPICS, device_state_frames.summarize)
+
+CATALOGUE: tuple[Projection, ...] = (DEVICE_STATE, TELEMETRY, HEARTBEATS, DEVICE_EVENTS)
+
+
+class UnknownView(KeyError):
+    """No view has this name; the message lists those there are."""
+
+    def __str__(self) -> str:
+        return f"no view is named {self.args[0]!r}; there are {', '.join(p.name for p in CATALOGUE)}"
+
+
+def find(name: str) -> Projection:
+    """The projection of a name.
+
+    Raises:
+        UnknownView: there is none.
+    """
+    for projection in CATALOGUE:
+        if projection.name == name:
+            return projection
+    raise UnknownView(name)

@@ -1,0 +1,244 @@
+"""The live views: Faust schedules, librdkafka carries. With `infra` the only place that imports Faust.
+
+`attach` gives a Faust application one view: a channel of batches, an agent that folds them one at a time, and a service
+that reads the view's topics into the channel. Faust runs no Kafka client of its own (docs/decisions/0001): its consumer
+acknowledges what raised and loses what was rebalanced, ours starts from the position that lies with the view's state.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import faust
+from faust.app.base import BootStrategy
+
+from schemas.log import Batch, TopicPartition
+from streams.failure import Outcome, backoff, classify
+from streams.runner import Handled, Runner
+
+log = logging.getLogger(__name__)
+
+
+class Reader(Protocol):
+    """What a view needs of a group reader (connectors.kafka_group)."""
+
+    failure: BaseException | None
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def release(self) -> None: ...
+    def current(self, batch: Batch) -> bool: ...
+    def reread(self, sources: Iterable[TopicPartition]) -> None: ...
+    def halt(self, source: TopicPartition) -> None: ...
+    def folded(self, source: TopicPartition, following: int) -> None: ...
+    def assigned(self) -> list[TopicPartition]: ...
+    def ends(self) -> dict[TopicPartition, int]: ...
+
+    @property
+    def heard(self) -> bool: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+
+class Monitor(Protocol):
+    """Who is told what the views do (connectors.prometheus)."""
+
+    def folded(self, view: str, batch: Batch, handled: Handled, seconds: float) -> None: ...
+    def waiting(self, view: str, source: TopicPartition, error: BaseException) -> None: ...
+    def halted(self, view: str, source: TopicPartition, error: BaseException) -> None: ...
+    def lag(self, view: str, lags: dict[TopicPartition, int]) -> None: ...
+
+
+MakeReader = Callable[
+    [
+        Callable[[Iterable[TopicPartition]], dict[TopicPartition, int]],
+        Callable[[Batch], None],
+        Callable[[TopicPartition, Exception], None],
+    ],
+    Reader,
+]
+
+
+class _ChannelsOnly(BootStrategy):  # type: ignore[misc]
+    """Starts agents and services, and nothing that talks to Kafka."""
+
+    enable_kafka = False
+    enable_web = False
+
+    def kafka_conductor(self) -> list[Any]:
+        return []
+
+    def tables(self) -> list[Any]:
+        return []
+
+
+class _App(faust.App):  # type: ignore[misc]
+    BootStrategy = _ChannelsOnly
+
+
+def make_app(name: str, datadir: str) -> faust.App:
+    """A Faust application for views. It has no topic, so the broker address is never used."""
+    app = _App(name, broker="kafka://", web_enabled=False, topic_disable_leader=True, datadir=datadir)
+    # Faust lets no record into a channel before its tables are recovered; there are none.
+    app.flow_control.resume()
+    return app
+
+
+def attach(
+    app: faust.App, runner: Runner, live_version: Callable[[], int], make_reader: MakeReader, monitor: Monitor
+) -> "View":
+    """Run a view in `app`. `live_version` says which version of the view readers see; when another one is promoted, the
+    runner moves to it."""
+    view = View(app, runner, live_version, make_reader, monitor)
+    app.agent(view.channel, name=f"view.{runner.projection.name}", concurrency=1)(view.consume)
+    app.service(_Carrier(view))
+    return view
+
+
+class View:
+    """One live view in a Faust application."""
+
+    def __init__(
+        self,
+        app: faust.App,
+        runner: Runner,
+        live_version: Callable[[], int],
+        make_reader: MakeReader,
+        monitor: Monitor,
+    ) -> None:
+        self.name = runner.projection.name
+        self.channel = app.channel()  # bounded by the reader's slots
+        self.halts: dict[TopicPartition, str] = {}
+        self.waits: dict[TopicPartition, str] = {}
+        self.failed = asyncio.Event()
+        self._runner, self._live_version, self._monitor = runner, live_version, monitor
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = False
+        self.reader = make_reader(self._start_of, self._deliver, self._lost)
+
+    # --- called by the reader's thread --------------------------------------------------------------------------------
+
+    def _start_of(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        starting = list(sources)
+        self._runner.version = self._live_version()
+        starts = self._runner.start(starting)
+        for source in starting:
+            self.halts.pop(source, None)
+        return starts
+
+    def _deliver(self, batch: Batch) -> None:
+        assert self._loop is not None
+        asyncio.run_coroutine_threadsafe(self.channel.put(batch), self._loop)
+
+    def _lost(self, source: TopicPartition, error: Exception) -> None:
+        self._halt(source, error)
+
+    # --- in the event loop --------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.reader.start()
+
+    async def stop(self) -> None:
+        self._stopping = True
+        await asyncio.to_thread(self.reader.stop)
+
+    async def consume(self, batches: Any) -> None:
+        """The agent: fold every batch of the channel. No exception leaves it."""
+        async for batch in batches:
+            try:
+                await self._fold(batch)
+            finally:
+                self.reader.release()
+
+    async def _fold(self, batch: Batch) -> None:
+        attempt = 0
+        while not self._stopping:
+            while not self.reader.heard and not self._stopping:
+                await asyncio.sleep(0.05)
+            if not self.reader.current(batch):
+                return  # revoked or reread meanwhile: whoever owns the partition reads these records again
+            try:
+                started = asyncio.get_running_loop().time()
+                handled = await asyncio.to_thread(self._runner.handle, batch)
+            except BaseException as error:  # noqa: BLE001 the failure classifier looks at all of them
+                outcome = classify(error)
+                if outcome is Outcome.LEAVE:
+                    raise
+                if await self._dealt_with(outcome, error, batch, attempt):
+                    return
+                attempt += 1
+            else:
+                self.waits.pop(batch.source, None)
+                self._monitor.folded(self.name, batch, handled, asyncio.get_running_loop().time() - started)
+                self.reader.folded(batch.source, handled.following)
+                return
+
+    async def _dealt_with(self, outcome: Outcome, error: BaseException, batch: Batch, attempt: int) -> bool:
+        """Act on a failure; True when the batch is not to be tried again."""
+        if outcome is Outcome.WAIT:
+            self.waits[batch.source] = str(error)
+            self._monitor.waiting(self.name, batch.source, error)
+            log.warning("%s waits at %s: %s", self.name, batch.source, error)
+            await asyncio.sleep(backoff(attempt))
+            return False
+        if outcome is Outcome.AGAIN:
+            return False
+        if outcome is Outcome.REREAD:
+            log.info("%s: %s", self.name, error)
+            self.reader.reread([batch.source])
+            return True
+        self._halt(batch.source, error)
+        return True
+
+    def _halt(self, source: TopicPartition, error: BaseException) -> None:
+        """Stop one partition, loudly. The others go on; a restart of the worker tries again."""
+        self.halts[source] = f"{type(error).__name__}: {error}"
+        self.reader.halt(source)
+        self._monitor.halted(self.name, source, error)
+        log.error("%s HALTED at %s: %s", self.name, source, error, exc_info=error)
+
+    async def watch(self) -> None:
+        """Once: report lag, look for a promoted version, look after the reader's thread."""
+        if not self.reader.alive and not self._stopping:
+            raise ReaderFailed(f"{self.name}: {self.reader.failure}") from self.reader.failure
+        ends = self.reader.ends()
+        self._monitor.lag(
+            self.name,
+            {source: max(0, end - (self._runner.position(source) or 0)) for source, end in ends.items()},
+        )
+        try:
+            live = await asyncio.to_thread(self._live_version)
+        except BaseException as error:  # noqa: BLE001 the failure classifier looks at all of them
+            if classify(error) is Outcome.WAIT:
+                return
+            raise
+        if live != self._runner.version:
+            log.info("%s: version %d was promoted, leaving version %d", self.name, live, self._runner.version)
+            self.reader.reread(self.reader.assigned())
+
+
+class ReaderFailed(Exception):
+    """A view's reader died of an error that is no outage: the worker must stop and be started anew."""
+
+
+class _Carrier(faust.Service):  # type: ignore[misc]
+    """Runs a view's reader inside the application's life."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        super().__init__()
+
+    async def on_start(self) -> None:
+        self.view.start()
+
+    async def on_stop(self) -> None:
+        await self.view.stop()
+
+    @faust.Service.task  # type: ignore[untyped-decorator]
+    async def _watch(self) -> None:
+        while not self.should_stop:
+            await self.sleep(0.5)
+            await self.view.watch()

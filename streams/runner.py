@@ -1,0 +1,185 @@
+"""The carrier's core: one batch of records into one version of a view, exactly once. No Faust, no Kafka, no threads.
+
+A runner keeps for each partition the offset that comes next. Records below it are a redelivery and are left out, a batch
+that begins above it is a gap and stops the partition. What a batch yields is written together with the position behind
+it, on the condition that the stored position is still the one the batch began at, so that neither a crash, nor a retry,
+nor a second owner can lose a record or count it twice.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+
+from connectors.ports import Change, Conflict, DeadLetter, DeadLetters, KeyedStore, Moved, RowStore
+from projections.projection import KeyedProjection, Projection, RowProjection, with_position
+from projections.updates import changes
+from schemas.columns import ColumnDecoder, Fault
+from schemas.log import Batch, TopicPartition
+from streams.limits import BadRecordGauge, Limit
+
+# A document that two partitions touch at once is folded again; more often than this in a row is not contention.
+MOST_CONFLICTS = 50
+
+
+class Gap(Exception):
+    """The log went on behind the view's position: records in between were never seen."""
+
+
+class NotOwned(Exception):
+    """A batch of a partition that was not started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What became of a batch: records folded, records set aside, and the position now."""
+
+    records: int
+    set_aside: int
+    following: int
+
+
+class Writer(Protocol):
+    """How one kind of view is written."""
+
+    def positions(self, version: int) -> dict[TopicPartition, int]: ...
+
+    def write(self, version: int, batch: Batch, frame: pl.DataFrame) -> None: ...
+
+
+class KeyedWriter:
+    """Writes a view of documents."""
+
+    def __init__(self, projection: KeyedProjection, store: KeyedStore) -> None:
+        self._projection, self._store = projection, store
+
+    def positions(self, version: int) -> dict[TopicPartition, int]:
+        return self._store.positions(version)
+
+    def write(self, version: int, batch: Batch, frame: pl.DataFrame) -> None:
+        summary = self._projection.summarize(batch.source.topic, frame)
+        keys = list(summary)
+        for attempt in range(MOST_CONFLICTS):
+            loaded = self._store.load(version, keys)
+            writes = {
+                key: Change(old.revision, changes(old.document, summary[key]))
+                for key, old in zip(keys, loaded, strict=True)
+            }
+            try:
+                self._store.commit(version, batch.source, batch.first, batch.last + 1, writes)
+                return
+            except Conflict:
+                if attempt + 1 == MOST_CONFLICTS:
+                    raise
+            except Moved as moved:
+                # An earlier try was stored although its answer was lost, or another owner folded the same records.
+                if moved.actual != batch.last + 1:
+                    raise
+                return
+
+
+class RowWriter:
+    """Writes a view of rows."""
+
+    def __init__(self, projection: RowProjection, store: RowStore) -> None:
+        self._projection, self._store = projection, store
+
+    def positions(self, version: int) -> dict[TopicPartition, int]:
+        return self._store.positions(version)
+
+    def write(self, version: int, batch: Batch, frame: pl.DataFrame) -> None:
+        rows = self._projection.rows(frame)
+        try:
+            self._store.append(version, batch.source, batch.first, batch.last + 1, rows)
+        except Moved as moved:
+            if moved.actual != batch.last + 1:
+                raise
+
+
+def writer(projection: Projection, store: KeyedStore | RowStore) -> Writer:
+    """The writer for a projection and its store."""
+    if isinstance(projection, KeyedProjection):
+        return KeyedWriter(projection, store)  # type: ignore[arg-type]
+    return RowWriter(projection, store)  # type: ignore[arg-type]
+
+
+class Runner:
+    """Folds the batches of one view. One call at a time; `start` before the first batch of a partition."""
+
+    def __init__(
+        self,
+        projection: Projection,
+        write_to: Writer,
+        decoders: Mapping[str, ColumnDecoder],
+        limit: Limit,
+        version: int,
+        dead_letters: DeadLetters | None = None,
+    ) -> None:
+        """`dead_letters` None: bad records are left out in silence, as in a rebuild, whose first run set them aside."""
+        self.projection, self.version = projection, version
+        self._writer, self._decoders, self._dead_letters, self._limit = write_to, decoders, dead_letters, limit
+        self._next: dict[TopicPartition, int] = {}
+        self._gauges: dict[TopicPartition, BadRecordGauge] = {}
+        self._letters_until: dict[TopicPartition, int] = {}
+
+    def start(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Read the stored positions of partitions that are to be folded from now on; 0 where there is none."""
+        stored = self._writer.positions(self.version)
+        started = {source: stored.get(source, 0) for source in sources}
+        self._next.update(started)
+        return started
+
+    def position(self, source: TopicPartition) -> int | None:
+        """The offset that comes next, or None for a partition that was not started."""
+        return self._next.get(source)
+
+    def handle(self, batch: Batch) -> Handled:
+        """Fold a batch.
+
+        Raises:
+            Away: a store, broker or registry does not answer; the same call again is right.
+            Moved: another owner wrote; `start` the partition again.
+            Gap, TooManyBadRecords, or anything else: the partition must not go on.
+        """
+        expected = self._next.get(batch.source)
+        if expected is None:
+            raise NotOwned(f"{batch.source} was not started")
+        fresh = batch.since(expected)
+        if fresh is None:
+            return Handled(0, 0, expected)
+        if fresh.first > expected:
+            raise Gap(f"{batch.source}: the log goes on at {fresh.first}, the view stands at {expected}")
+        columns = self._decoders[batch.source.topic].decode(fresh.values)
+        gauge = self._gauge(batch.source).check(len(fresh), [fault.index for fault in columns.faults])
+        self._set_aside(fresh, columns.faults)
+        self._writer.write(self.version, fresh, with_position(columns.frame, fresh))
+        self._gauges[batch.source] = gauge
+        self._next[batch.source] = fresh.last + 1
+        return Handled(len(fresh), len(columns.faults), fresh.last + 1)
+
+    def _gauge(self, source: TopicPartition) -> BadRecordGauge:
+        return self._gauges.get(source) or BadRecordGauge(self._limit)
+
+    def _set_aside(self, batch: Batch, faults: Iterable[Fault]) -> None:
+        """Make the dead letters durable before the position passes them. A batch that is tried again after its letters
+        were written does not write them twice."""
+        if self._dead_letters is None:
+            return
+        done = self._letters_until.get(batch.source, 0)
+        letters = [
+            DeadLetter(
+                self.projection.name,
+                batch.source,
+                batch.offsets[fault.index],
+                fault.reason,
+                fault.detail,
+                batch.keys[fault.index],
+                batch.values[fault.index],
+            )
+            for fault in faults
+            if batch.offsets[fault.index] >= done
+        ]
+        if letters:
+            self._dead_letters.set_aside(letters)
+            self._letters_until[batch.source] = letters[-1].offset + 1
