@@ -69,6 +69,7 @@ class GroupReader:
         self._slots = threading.Semaphore(options.slots)
         self._epochs: dict[TopicPartition, int] = {}
         self._epoch = 0
+        self._starts: dict[TopicPartition, int] = {}
         self._pending: dict[TopicPartition, list[Message]] = {}
         self._since: dict[TopicPartition, float] = {}
         self._requests: deque[Callable[[], None]] = deque()
@@ -134,13 +135,16 @@ class GroupReader:
         try:
             self._consumer = Consumer(self._configuration())
             self._consumer.subscribe(
-                list(self._options.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+                list(self._options.topics),
+                on_assign=self._on_assign,
+                on_revoke=self._on_revoke,
+                on_lost=self._on_revoke,
             )
             try:
                 self._poll_until_stopped()
             finally:
                 self._consumer.close()
-        except BaseException as error:  # noqa: BLE001 the owner looks at it and stops the worker
+        except BaseException as error:
             self.failure = error
             log.exception("reader of %s failed", self._options.group)
 
@@ -196,7 +200,8 @@ class GroupReader:
     def _failed(self, source: TopicPartition, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET or error.code() == KafkaError.OFFSET_OUT_OF_RANGE:
             self._halt(source)
-            self._on_lost(source, LostPosition(f"{source}: {error.str()}"))
+            start = self._starts.get(source)
+            self._on_lost(source, LostPosition(f"{source}, read from offset {start}: {error.str()}"))
         elif error.fatal():
             raise KafkaException(error)
         elif error.code() not in AWAY:
@@ -244,6 +249,7 @@ class GroupReader:
         sources = [TopicPartition(p.topic, p.partition) for p in partitions]
         starts = self._stored(sources)
         self._begin(sources)
+        self._starts.update(starts)
         consumer.assign([KafkaPartition(s.topic, s.partition, starts[s]) for s in sources])
         log.info("assigned %s", ", ".join(f"{s}@{starts[s]}" for s in sources) or "nothing")
 
@@ -275,11 +281,12 @@ class GroupReader:
 
     def _forget(self, source: TopicPartition) -> None:
         for table in (self._epochs, self._pending, self._since, self._folded):
-            table.pop(source, None)  # type: ignore[attr-defined]
+            table.pop(source, None)
 
     def _restart(self, sources: Sequence[TopicPartition]) -> None:
         starts = self._stored(sources)
         self._begin(sources)
+        self._starts.update(starts)
         for source in sources:
             self._consumer.seek(KafkaPartition(source.topic, source.partition, starts[source]))
             log.info("reread %s from %d", source, starts[source])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 from uuid import uuid4
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from connectors.ports import Away
@@ -74,27 +74,25 @@ class KafkaLog:
         )
 
     def bounds(self, topics: Iterable[str]) -> dict[TopicPartition, tuple[int, int]]:
-        found: dict[TopicPartition, tuple[int, int]] = {}
-        for topic in topics:
-            described = answer(lambda t=topic: self._consumer.list_topics(t, self._timeout)).topics[topic]
-            if described.error is not None:
-                raise Away(f"topic {topic}: {described.error.str()}")
-            for partition in described.partitions:
-                source = TopicPartition(topic, partition)
-                found[source] = answer(
-                    lambda s=source: self._consumer.get_watermark_offsets(KafkaPartition(*s), self._timeout)
-                )
-        return found
+        return {source: self._bounds(source) for topic in topics for source in self._partitions(topic)}
+
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        described = answer(lambda: self._consumer.list_topics(topic, self._timeout)).topics[topic]
+        if described.error is not None:
+            raise Away(f"topic {topic}: {described.error.str()}")
+        return [TopicPartition(topic, partition) for partition in sorted(described.partitions)]
+
+    def _bounds(self, source: TopicPartition) -> tuple[int, int]:
+        low, high = answer(lambda: self._consumer.get_watermark_offsets(KafkaPartition(*source), self._timeout))
+        return int(low), int(high)
 
     def read(self, source: TopicPartition, start: int, stop: int) -> Iterator[Batch]:
         if start >= stop:
             return
-        low, high = answer(
-            lambda: self._consumer.get_watermark_offsets(KafkaPartition(*source), self._timeout)
-        )
+        low, high = self._bounds(source)
         if not low <= start <= high:
             raise ValueError(f"{source}: the log holds the offsets from {low} to {high}, it can't be read from {start}")
-        self._consumer.assign([KafkaPartition(source.topic, source.partition, start or OFFSET_BEGINNING)])
+        self._consumer.assign([KafkaPartition(source.topic, source.partition, start)])
         try:
             yield from self._batches(source, stop)
         finally:

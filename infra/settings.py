@@ -111,6 +111,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(**values)  # type: ignore[arg-type]
 
 
+def child_environment(own: Mapping[str, str]) -> dict[str, str]:
+    """This process's variables for a child, with all FLEETLOG_ ones replaced by `own` (see Settings.environment)."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FLEETLOG_")} | dict(own)
+
+
 def _parse(name: str, text: str, kind: type) -> object:
     try:
         return kind(text)

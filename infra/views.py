@@ -106,5 +106,3 @@ def _keyed(store: compose.Store) -> KeyedStore:
 
 def _rows(store: compose.Store) -> RowStore:
     return store  # type: ignore[return-value]
-
-

@@ -3,7 +3,7 @@
 import asyncio
 from enum import Enum
 
-from connectors.ports import Away, Conflict, Moved
+from connectors.ports import Away, Conflict, Moved, Superseded
 
 
 class Outcome(Enum):
@@ -11,7 +11,7 @@ class Outcome(Enum):
 
     WAIT = "wait"  # something that is needed does not answer: wait with back-off and try the same batch again
     AGAIN = "again"  # somebody else touched the same document: load it anew and fold again, at once
-    REREAD = "reread"  # somebody else moved the position: read it anew and go on from there
+    REREAD = "reread"  # somebody else moved the position or promoted a version: read both anew and go on from there
     HALT = "halt"  # a bug, or a log that does not hold what it must: stop this partition and say so
     LEAVE = "leave"  # not a failure: the process is being stopped
 
@@ -27,7 +27,7 @@ def classify(error: BaseException) -> Outcome:
         return Outcome.WAIT
     if isinstance(error, Conflict):
         return Outcome.AGAIN
-    if isinstance(error, Moved):
+    if isinstance(error, Moved | Superseded):
         return Outcome.REREAD
     return Outcome.HALT
 

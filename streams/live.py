@@ -163,7 +163,7 @@ class View:
             try:
                 started = asyncio.get_running_loop().time()
                 handled = await asyncio.to_thread(self._runner.handle, batch)
-            except BaseException as error:  # noqa: BLE001 the failure classifier looks at all of them
+            except BaseException as error:
                 outcome = classify(error)
                 if outcome is Outcome.LEAVE:
                     raise
@@ -211,7 +211,7 @@ class View:
         )
         try:
             live = await asyncio.to_thread(self._live_version)
-        except BaseException as error:  # noqa: BLE001 the failure classifier looks at all of them
+        except BaseException as error:
             if classify(error) is Outcome.WAIT:
                 return
             raise

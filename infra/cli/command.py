@@ -1,4 +1,4 @@
-"""What the modules of the `fleetlog` command share: how a command adds itself, how durations are read, how it reports."""
+"""What the modules of the `fleetlog` command share: adding a command, reading durations, reporting."""
 
 import argparse
 import json

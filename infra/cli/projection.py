@@ -51,27 +51,23 @@ def _list(options: argparse.Namespace, settings: Settings) -> int:
     from projections.catalogue import CATALOGUE
     from projections.projection import KeyedProjection
 
-    rows = [
-        {
-            "name": view.name,
-            "kind": "documents" if isinstance(view, KeyedProjection) else "rows",
-            "topics": list(view.topics),
-            "revision": view.revision,
-        }
-        for view in CATALOGUE
-    ]
     if options.json:
-        print_json(rows)
+        print_json(
+            [
+                {
+                    "name": view.name,
+                    "kind": "documents" if isinstance(view, KeyedProjection) else "rows",
+                    "topics": list(view.topics),
+                    "revision": view.revision,
+                }
+                for view in CATALOGUE
+            ]
+        )
     else:
-        for row in rows:
-            print(f"{row['name']:<16} {row['kind']:<10} {', '.join(view_topics(row))}")
+        for view in CATALOGUE:
+            kind = "documents" if isinstance(view, KeyedProjection) else "rows"
+            print(f"{view.name:<16} {kind:<10} {', '.join(view.topics)}")
     return 0
-
-
-def view_topics(row: dict[str, object]) -> list[str]:
-    topics = row["topics"]
-    assert isinstance(topics, list)
-    return topics
 
 
 def _status(options: argparse.Namespace, settings: Settings) -> int:
@@ -173,5 +169,9 @@ def _sentence(name: str, verdict: "Verdict") -> str:
     if verdict.equal:
         return f"{name}: {verdict.keys:,} keys, all as the log implies"
     shown = ", ".join(verdict.differing[:NAMED_DIFFERENCES])
-    more = f" and {len(verdict.differing) - NAMED_DIFFERENCES:,} more" if len(verdict.differing) > NAMED_DIFFERENCES else ""
+    more = (
+        f" and {len(verdict.differing) - NAMED_DIFFERENCES:,} more"
+        if len(verdict.differing) > NAMED_DIFFERENCES
+        else ""
+    )
     return f"{name}: {len(verdict.differing):,} of {verdict.keys:,} keys DIFFER: {shown}{more}"

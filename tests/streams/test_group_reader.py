@@ -1,0 +1,229 @@
+"""The group reader on a real broker: every record once and in order, from the stored positions, whoever joins or leaves."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from connectors.kafka_group import GroupOptions, GroupReader
+from connectors.kafka_log import KafkaLog
+from connectors.ports import Away
+from infra.stack.harness import Stack, running_stack
+from schemas.log import Batch, TopicPartition
+
+PARTITIONS = 4
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("broker"), only=("broker",)) as running:
+        yield running
+
+
+@pytest.fixture
+def topic(stack: Stack, request: pytest.FixtureRequest) -> str:
+    name = request.node.name.replace("[", "-").replace("]", "")[:100]
+    admin = AdminClient({"bootstrap.servers": stack.settings.kafka})
+    admin.create_topics([NewTopic(name, PARTITIONS, 1)])[name].result(10)
+    return name
+
+
+def produce(stack: Stack, topic: str, count: int) -> None:
+    producer = Producer({"bootstrap.servers": stack.settings.kafka, "linger.ms": 5, "enable.idempotence": True})
+    for number in range(count):
+        producer.produce(topic, str(number).encode(), str(number).encode(), partition=number % PARTITIONS)
+        producer.poll(0)
+    assert producer.flush(30) == 0
+
+
+class Member:
+    """A reader that folds batches into a shared table of positions, as a view's agents do."""
+
+    def __init__(self, stack: Stack, topic: str, name: str, shared: "Shared", seconds: float = 0.05, slots: int = 2) -> None:
+        options = GroupOptions(
+            stack.settings.kafka, topic, name, (topic,), records=50, seconds=seconds, slots=slots, session_timeout=6.0
+        )
+        self.shared, self.name = shared, name
+        self.hold = threading.Event()
+        self.hold.set()
+        self.lost: list[tuple[TopicPartition, Exception]] = []
+        self.reader = GroupReader(options, shared.start_of, self._deliver, lambda s, e: self.lost.append((s, e)))
+        self.reader.start()
+
+    def _deliver(self, batch: Batch) -> None:
+        threading.Thread(target=self._fold, args=(batch,), daemon=True).start()
+
+    def _fold(self, batch: Batch) -> None:
+        self.hold.wait(60)
+        if self.reader.current(batch):
+            self.shared.fold(batch)
+        self.reader.release()
+
+
+class Shared:
+    """Positions and what was folded under them, moved in one step."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.positions: dict[TopicPartition, int] = {}
+        self.folded: dict[TopicPartition, list[bytes | None]] = {}
+        self.away = False
+        self.gaps: list[str] = []
+
+    def start_of(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        if self.away:
+            raise Away("told so")
+        with self.lock:
+            return {source: self.positions.get(source, 0) for source in sources}
+
+    def fold(self, batch: Batch) -> None:
+        with self.lock:
+            position = self.positions.get(batch.source, 0)
+            fresh = batch.since(position)
+            if fresh is None:
+                return
+            if fresh.first != position:
+                # With threads in place of one agent, a later batch may come first: it is a redelivery to come.
+                self.gaps.append(f"{batch.source} {position} {fresh.first}")
+                return
+            self.folded.setdefault(batch.source, []).extend(fresh.values)
+            self.positions[batch.source] = fresh.last + 1
+
+    def wait_for(self, count: int, seconds: float = 40.0) -> None:
+        until = time.monotonic() + seconds
+        while sum(len(values) for values in self.folded.values()) < count:
+            assert time.monotonic() < until, f"folded {sum(len(v) for v in self.folded.values())} of {count}"
+            time.sleep(0.02)
+
+    def check(self, topic: str, count: int) -> None:
+        for partition in range(PARTITIONS):
+            expected = [str(number).encode() for number in range(partition, count, PARTITIONS)]
+            assert self.folded[TopicPartition(topic, partition)] == expected
+
+
+def test_all_records_in_order(stack: Stack, topic: str) -> None:
+    produce(stack, topic, 2_000)
+    shared = Shared()
+    member = Member(stack, topic, "a", shared, slots=1)
+    shared.wait_for(2_000)
+    member.reader.stop()
+    shared.check(topic, 2_000)
+    assert member.lost == []
+
+
+def test_members_that_come_and_go_lose_and_double_nothing(stack: Stack, topic: str) -> None:
+    shared = Shared()
+    feeding = threading.Thread(target=slow_feed, args=(stack, topic, 3_000))
+    feeding.start()
+    first = Member(stack, topic, "a", shared, slots=1)
+    time.sleep(1.0)
+    second = Member(stack, topic, "b", shared, slots=1)
+    time.sleep(1.5)
+    first.reader.stop()
+    time.sleep(0.5)
+    first = Member(stack, topic, "a", shared, slots=1)
+    feeding.join()
+    shared.wait_for(3_000)
+    first.reader.stop()
+    second.reader.stop()
+    shared.check(topic, 3_000)
+
+
+def slow_feed(stack: Stack, topic: str, count: int) -> None:
+    producer = Producer({"bootstrap.servers": stack.settings.kafka, "linger.ms": 5, "enable.idempotence": True})
+    for number in range(count):
+        producer.produce(topic, str(number).encode(), partition=number % PARTITIONS)
+        if number % 20 == 0:
+            producer.poll(0)
+            time.sleep(0.02)
+    assert producer.flush(30) == 0
+
+
+def test_reading_starts_at_the_stored_position_not_at_the_committed_one(stack: Stack, topic: str) -> None:
+    produce(stack, topic, 400)
+    shared = Shared()
+    member = Member(stack, topic, "a", shared, slots=1)
+    shared.wait_for(400)
+    for partition in range(PARTITIONS):
+        member.reader.folded(TopicPartition(topic, partition), 100)
+    time.sleep(1.5)
+    member.reader.stop()
+    shared.positions = {TopicPartition(topic, partition): 60 for partition in range(PARTITIONS)}
+    shared.folded = {source: values[:60] for source, values in shared.folded.items()}
+    again = Member(stack, topic, "a", shared, slots=1)
+    shared.wait_for(400)
+    again.reader.stop()
+    shared.check(topic, 400)
+
+
+def test_a_store_that_is_away_is_waited_for(stack: Stack, topic: str) -> None:
+    produce(stack, topic, 100)
+    shared = Shared()
+    shared.away = True
+    member = Member(stack, topic, "a", shared, slots=1)
+    time.sleep(3.0)
+    assert member.reader.alive
+    assert shared.folded == {}
+    shared.away = False
+    shared.wait_for(100)
+    member.reader.stop()
+    shared.check(topic, 100)
+
+
+def test_a_view_that_is_busy_for_long_keeps_its_partitions_and_loses_nothing(stack: Stack, topic: str) -> None:
+    produce(stack, topic, 1_000)
+    shared = Shared()
+    member = Member(stack, topic, "a", shared, slots=1)
+    member.hold.clear()
+    time.sleep(8.0)  # longer than the session
+    assert member.reader.heard
+    member.hold.set()
+    shared.wait_for(1_000)
+    member.reader.stop()
+    shared.check(topic, 1_000)
+
+
+def test_reread_goes_on_from_the_stored_position(stack: Stack, topic: str) -> None:
+    produce(stack, topic, 400)
+    shared = Shared()
+    member = Member(stack, topic, "a", shared, slots=1)
+    shared.wait_for(400)
+    with shared.lock:
+        shared.positions = {source: 10 for source in shared.positions}
+        shared.folded = {source: values[:10] for source, values in shared.folded.items()}
+    member.reader.reread(member.reader.assigned())
+    shared.wait_for(400)
+    member.reader.stop()
+    shared.check(topic, 400)
+
+
+def test_a_position_that_the_log_does_not_hold_is_reported(stack: Stack, topic: str) -> None:
+    produce(stack, topic, 40)
+    shared = Shared()
+    shared.positions = {TopicPartition(topic, partition): 1_000 for partition in range(PARTITIONS)}
+    member = Member(stack, topic, "a", shared)
+    until = time.monotonic() + 20
+    while len(member.lost) < PARTITIONS and time.monotonic() < until:
+        time.sleep(0.05)
+    member.reader.stop()
+    assert sorted(source.partition for source, _ in member.lost) == [0, 1, 2, 3]
+    assert "1000" in str(member.lost[0][1])
+
+
+def test_the_log_is_read_by_position(stack: Stack, topic: str, tmp_path: Path) -> None:
+    produce(stack, topic, 400)
+    log = KafkaLog(stack.settings.kafka)
+    source = TopicPartition(topic, 1)
+    assert log.bounds([topic]) == {TopicPartition(topic, partition): (0, 100) for partition in range(PARTITIONS)}
+    values = [value for batch in log.read(source, 20, 70) for value in batch.values]
+    assert values == [str(number).encode() for number in range(1, 400, 4)][20:70]
+    assert list(log.read(source, 100, 100)) == []
+    with pytest.raises(ValueError, match="holds the offsets from 0 to 100"):
+        list(log.read(source, 101, 102))
+    log.close()
