@@ -16,11 +16,15 @@ from streams.runner import Runner
 SMALL_ROUND = 5_000
 MOST_ROUNDS = 50
 
+# Versions from here on are verification's scratch (streams.verify), never a view's.
+SCRATCH = 1_000_000
+
 
 @dataclass(slots=True)
 class Progress:
-    """Records read of those in the log when the round began."""
+    """Records read of those in the log when the round began; `tell` is called whenever that changes."""
 
+    tell: Callable[["Progress"], None]
     records: int = 0
     total: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -51,31 +55,43 @@ def rebuild(
         BehindLive: records came in faster than they could be folded.
     """
     old = store.live()
-    version = max([*store.versions(), old]) + 1
+    version = max([old, *(made for made in store.versions() if made < SCRATCH)]) + 1
     store.prepare(version)
-    runner = make_runner(version)
-    progress = Progress()
-    for _ in range(MOST_ROUNDS):
-        if _round(projection, log, runner, progress, report) < SMALL_ROUND and _reached(store, old, version):
-            break
-    else:
-        raise BehindLive(f"{projection.name}: version {version} is still behind version {old}; it was not promoted")
+    progress = Progress(report)
+    try:
+        _chase(projection, store, log, make_runner(version), old, progress)
+    except BaseException:
+        store.drop(version)
+        raise
     store.promote(version)
     for outdated in store.versions():
-        if outdated < old:
+        if outdated < version and outdated != old:
             store.drop(outdated)
     return version, progress.records
 
 
-def _round(
-    projection: Projection, log: LogReader, runner: Runner, progress: Progress, report: Callable[[Progress], None]
-) -> int:
+def _chase(
+    projection: Projection,
+    store: ViewStore,
+    log: LogReader,
+    runner: Runner,
+    old: int,
+    progress: Progress,
+) -> None:
+    """Fold the log up to its end, again and again, until the new version stands nowhere behind the old one."""
+    for _ in range(MOST_ROUNDS):
+        if _round(projection, log, runner, progress) < SMALL_ROUND and _reached(store, old, runner.version):
+            return
+    raise BehindLive(f"{projection.name}: version {runner.version} is still behind version {old}; it was not promoted")
+
+
+def _round(projection: Projection, log: LogReader, runner: Runner, progress: Progress) -> int:
     """Fold everything up to the log's present end; returns how many records that were."""
     bounds = log.bounds(projection.topics)
     starts = runner.start(bounds)
     before = progress.records
     progress.total = before + sum(max(0, end - starts[source]) for source, (_, end) in bounds.items())
-    report(progress)
+    progress.tell(progress)
     for source, (low, end) in bounds.items():
         if starts[source] < low:
             raise ValueError(
@@ -84,7 +100,7 @@ def _round(
             )
         for batch in log.read(source, starts[source], end):
             progress.records += runner.handle(batch).records
-            report(progress)
+            progress.tell(progress)
     return progress.records - before
 
 

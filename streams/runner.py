@@ -8,6 +8,7 @@ nor a second owner can lose a record or count it twice.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Protocol
 
 import polars as pl
@@ -29,6 +30,14 @@ class Gap(Exception):
 
 class NotOwned(Exception):
     """A batch of a partition that was not started."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stand:
+    """Where a partition stands in one version. Compared by identity: a partition started anew has a new one."""
+
+    version: int
+    following: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +72,7 @@ class KeyedWriter:
         for attempt in range(MOST_CONFLICTS):
             loaded = self._store.load(version, keys)
             writes = {
-                key: Change(old.revision, changes(old.document, summary[key]))
-                for key, old in zip(keys, loaded, strict=True)
+                key: Change(old.revision, changes(old.document, summary[key])) for key, old in zip(keys, loaded, strict=True)
             }
             try:
                 self._store.commit(version, batch.source, batch.first, batch.last + 1, writes)
@@ -105,7 +113,11 @@ def writer(projection: Projection, store: KeyedStore | RowStore) -> Writer:
 
 
 class Runner:
-    """Folds the batches of one view. One call at a time; `start` before the first batch of a partition."""
+    """Folds the batches of one view, one at a time; `start` before the first batch of a partition.
+
+    `start` may come from another thread while a batch is in hand (a rebalance, a promoted version). That batch is then
+    still written to the version and position it began with, or refused by the store, and does not move the new stand.
+    """
 
     def __init__(
         self,
@@ -119,20 +131,24 @@ class Runner:
         """`dead_letters` None: bad records are left out in silence, as in a rebuild, whose first run set them aside."""
         self.projection, self.version = projection, version
         self._writer, self._decoders, self._dead_letters, self._limit = write_to, decoders, dead_letters, limit
-        self._next: dict[TopicPartition, int] = {}
+        self._stands: dict[TopicPartition, Stand] = {}
+        self._lock = Lock()
         self._gauges: dict[TopicPartition, BadRecordGauge] = {}
         self._letters_until: dict[TopicPartition, int] = {}
 
     def start(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Read the stored positions of partitions that are to be folded from now on; 0 where there is none."""
-        stored = self._writer.positions(self.version)
+        version = self.version
+        stored = self._writer.positions(version)
         started = {source: stored.get(source, 0) for source in sources}
-        self._next.update(started)
+        with self._lock:
+            self._stands.update({source: Stand(version, following) for source, following in started.items()})
         return started
 
     def position(self, source: TopicPartition) -> int | None:
         """The offset that comes next, or None for a partition that was not started."""
-        return self._next.get(source)
+        stand = self._stands.get(source)
+        return None if stand is None else stand.following
 
     def handle(self, batch: Batch) -> Handled:
         """Fold a batch.
@@ -142,20 +158,22 @@ class Runner:
             Moved: another owner wrote; `start` the partition again.
             Gap, TooManyBadRecords, or anything else: the partition must not go on.
         """
-        expected = self._next.get(batch.source)
-        if expected is None:
+        stand = self._stands.get(batch.source)
+        if stand is None:
             raise NotOwned(f"{batch.source} was not started")
-        fresh = batch.since(expected)
+        fresh = batch.since(stand.following)
         if fresh is None:
-            return Handled(0, 0, expected)
-        if fresh.first > expected:
-            raise Gap(f"{batch.source}: the log goes on at {fresh.first}, the view stands at {expected}")
+            return Handled(0, 0, stand.following)
+        if fresh.first > stand.following:
+            raise Gap(f"{batch.source}: the log goes on at {fresh.first}, the view stands at {stand.following}")
         columns = self._decoders[batch.source.topic].decode(fresh.values)
         gauge = self._gauge(batch.source).check(len(fresh), [fault.index for fault in columns.faults])
         self._set_aside(fresh, columns.faults)
-        self._writer.write(self.version, fresh, with_position(columns.frame, fresh))
+        self._writer.write(stand.version, fresh, with_position(columns.frame, fresh))
         self._gauges[batch.source] = gauge
-        self._next[batch.source] = fresh.last + 1
+        with self._lock:
+            if self._stands.get(batch.source) is stand:
+                self._stands[batch.source] = Stand(stand.version, fresh.last + 1)
         return Handled(len(fresh), len(columns.faults), fresh.last + 1)
 
     def _gauge(self, source: TopicPartition) -> BadRecordGauge:

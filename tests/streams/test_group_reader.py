@@ -53,7 +53,9 @@ class Member:
         self.hold = threading.Event()
         self.hold.set()
         self.lost: list[tuple[TopicPartition, Exception]] = []
-        self.reader = GroupReader(options, shared.start_of, self._deliver, lambda s, e: self.lost.append((s, e)))
+        self.reader = GroupReader(
+            options, shared.start_of, self._deliver, lambda source, error: self.lost.append((source, error))
+        )
         self.reader.start()
 
     def _deliver(self, batch: Batch) -> None:
@@ -195,7 +197,7 @@ def test_reread_goes_on_from_the_stored_position(stack: Stack, topic: str) -> No
     member = Member(stack, topic, "a", shared, slots=1)
     shared.wait_for(400)
     with shared.lock:
-        shared.positions = {source: 10 for source in shared.positions}
+        shared.positions = dict.fromkeys(shared.positions, 10)
         shared.folded = {source: values[:10] for source, values in shared.folded.items()}
     member.reader.reread(member.reader.assigned())
     shared.wait_for(400)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.memory import MemoryDeadLetters, MemoryKeyedStore, MemoryRowStore
+from connectors.memory import MemoryDeadLetters, MemoryKeyedStore
 from connectors.ports import Away, Moved
 from projections import device_state
 from projections.catalogue import DEVICE_STATE
@@ -61,7 +61,7 @@ def batch(source: TopicPartition, values: list[bytes], start: int, stop: int) ->
 def drive(runner_of: Any, values: dict[TopicPartition, list[bytes]], chance: random.Random) -> None:
     """Deliver every partition to the end as a hostile broker would: in any sizes, again, from two owners, with crashes."""
     owners = [runner_of(), runner_of()]
-    stored = {source: 0 for source in values}
+    stored = dict.fromkeys(values, 0)
     while any(stored[source] < len(values[source]) for source in values):
         owner = chance.randrange(2)
         if chance.random() < 0.1:
@@ -136,7 +136,7 @@ def test_bad_records_are_set_aside_with_their_origin_and_the_view_goes_on() -> N
     made, store = runner(letters)
     handled = made.handle(Batch(SOURCE, range(3), [b"a", b"b", b"c"], [telemetry(), BAD, None]))
     assert handled == Handled(records=3, set_aside=2, following=3)
-    assert [(l.view, l.source, l.offset, l.key, l.value) for l in letters.letters] == [
+    assert [(x.view, x.source, x.offset, x.key, x.value) for x in letters.letters] == [
         ("device_state", SOURCE, 1, b"b", BAD),
         ("device_state", SOURCE, 2, b"c", None),
     ]
