@@ -1,5 +1,6 @@
 """Reading the log by position, outside any consumer group (port LogReader)."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 from uuid import uuid4
@@ -11,6 +12,7 @@ from connectors.ports import Away
 from schemas.log import Batch, TopicPartition, offsets_of
 
 T = TypeVar("T")
+CONSUME_SECONDS = 0.05
 
 # The broker, or the way to it, is away: waiting helps. Everything else is a wrong call or a wrong log.
 AWAY = frozenset(
@@ -56,7 +58,10 @@ def batch_of(source: TopicPartition, messages: list[Message], epoch: int = 0) ->
 class KafkaLog:
     """A LogReader on a Kafka cluster. One consumer, so one read at a time."""
 
-    def __init__(self, bootstrap_servers: str, timeout: float = 10.0, batch_records: int = 20_000) -> None:
+    def __init__(
+        self, bootstrap_servers: str, timeout: float = 10.0, batch_records: int = 20_000, queued_kilobytes: int = 65_536
+    ) -> None:
+        """`queued_kilobytes` bounds what is fetched ahead of the reader, for each partition."""
         self._timeout, self._batch_records = timeout, batch_records
         self._consumer = Consumer(
             {
@@ -69,7 +74,9 @@ class KafkaLog:
                 "isolation.level": "read_committed",
                 # The default of one second stalls a fast reader between fetches.
                 "fetch.queue.backoff.ms": 10,
-                "queued.max.messages.kbytes": 65_536,
+                # A read waits for the fetch of the one before it to come back empty; the default is half a second.
+                "fetch.wait.max.ms": 20,
+                "queued.max.messages.kbytes": queued_kilobytes,
             }
         )
 
@@ -94,15 +101,13 @@ class KafkaLog:
             raise ValueError(f"{source}: the log holds the offsets from {low} to {high}, it can't be read from {start}")
         self._consumer.assign([KafkaPartition(source.topic, source.partition, start)])
         try:
-            yield from self._batches(source, stop)
+            yield from self._batches(source, start, stop)
         finally:
             self._consumer.unassign()
 
-    def _batches(self, source: TopicPartition, stop: int) -> Iterator[Batch]:
+    def _batches(self, source: TopicPartition, following: int, stop: int) -> Iterator[Batch]:
         while True:
-            messages = answer(lambda: self._consumer.consume(self._batch_records, self._timeout))
-            if not messages:
-                raise Away(f"{source}: no record came for {self._timeout:g} s")
+            messages = self._consumed(source, min(self._batch_records, stop - following))
             wanted, ended = [], False
             for message in messages:
                 error = message.error()
@@ -117,9 +122,20 @@ class KafkaLog:
             beyond = next((i for i, message in enumerate(wanted) if message.offset() >= stop), None)
             wanted = wanted[:beyond]
             if wanted:
+                following = wanted[-1].offset() + 1
                 yield batch_of(source, wanted)
             if ended or beyond is not None or (wanted and wanted[-1].offset() == stop - 1):
                 return
+
+    def _consumed(self, source: TopicPartition, most: int) -> list[Message]:
+        """What has come of the records, in short waits: `consume` comes back early for `most` messages only, so that one
+        long wait would sit out its time at the log's end, and where a range holds control records."""
+        deadline = time.monotonic() + self._timeout
+        while time.monotonic() < deadline:
+            messages: list[Message] = answer(lambda: self._consumer.consume(most, CONSUME_SECONDS))
+            if messages:
+                return messages
+        raise Away(f"{source}: no record came for {self._timeout:g} s")
 
     def close(self) -> None:
         self._consumer.close()

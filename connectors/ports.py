@@ -9,6 +9,9 @@ from typing import Any, Protocol
 import polars as pl
 
 from schemas.log import Batch, TopicPartition
+from schemas.wire import UnknownSchema
+
+__all__ = ["UnknownSchema"]  # of SchemaRegistry's contract, though the wire format's layer defines it
 
 Document = dict[str, str]
 """A keyed view's state of one key: field -> text. Kept flat so that a person reads it with the store's own client."""
@@ -32,10 +35,6 @@ class Conflict(Exception):
 
 class Superseded(Exception):
     """The version written to is no longer the live one: another version was promoted."""
-
-
-class UnknownSchema(Exception):
-    """The registry has no schema under this id."""
 
 
 @dataclass(frozen=True, slots=True)

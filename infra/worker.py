@@ -16,6 +16,8 @@ from streams.live import View, attach, make_app
 
 log = logging.getLogger(__name__)
 
+StoreOf = Callable[[Settings, Projection], compose.Store]
+
 
 def chosen(settings: Settings) -> tuple[Projection, ...]:
     """The views that a worker runs.
@@ -31,15 +33,15 @@ def chosen(settings: Settings) -> tuple[Projection, ...]:
         raise SettingError(f"FLEETLOG_VIEWS: {error}") from None
 
 
-def make_worker(settings: Settings, index: int) -> tuple[faust.App, list[View]]:
-    """The application of worker `index` and its views, metrics served."""
+def make_worker(settings: Settings, index: int, store_of: StoreOf = compose.store) -> tuple[faust.App, list[View]]:
+    """The application of worker `index` and its views, metrics served. `store_of` gives the store of a view."""
     contract = contracts.load()
     schemas = compose.registry(settings)
     monitor = PrometheusMonitor()
     app = make_app(f"fleetlog-worker-{index}", str(Path(settings.data) / f"faust-{index}"))
     views = []
     for projection in chosen(settings):
-        store = compose.store(settings, projection)
+        store = store_of(settings, projection)
         make_runner = compose.runner_maker(
             settings,
             projection,
@@ -81,8 +83,8 @@ def _health(views: list[View]) -> tuple[bool, object]:
     return all(view.reader.alive and not view.halts for view in views), {"views": detail}
 
 
-def run(settings: Settings, index: int) -> int:
+def run(settings: Settings, index: int, store_of: StoreOf = compose.store) -> int:
     """Run until a signal asks to stop; returns the exit code."""
-    app, _ = make_worker(settings, index)
+    app, _ = make_worker(settings, index, store_of)
     faust.Worker(app, loglevel=None, override_logging=False, redirect_stdouts=False).execute_from_commandline()
     return 0

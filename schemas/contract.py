@@ -54,6 +54,7 @@ class Topic:
     access: str
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
+    max_message_bytes: int = 12_000_000
 
     def subject(self, record: RecordType) -> str:
         """The registry subject of one of its record types (Confluent's TopicNameStrategy, TopicRecordNameStrategy)."""
@@ -84,7 +85,10 @@ def load(root: Path = HERE) -> Contract:
         if record.name in records:
             raise ContractError(f"{path}: a second record type named {record.name}")
         records[record.name] = record
-    declared = tomllib.loads((root / "topics.toml").read_text("utf-8"))["topics"]
+    try:
+        declared = tomllib.loads((root / "topics.toml").read_text("utf-8")).get("topics", {})
+    except tomllib.TOMLDecodeError as error:
+        raise ContractError(f"topics.toml: {error}") from None
     return Contract({name: _topic(name, table, records) for name, table in declared.items()}, records)
 
 
@@ -93,17 +97,19 @@ def _record(path: Path) -> RecordType:
         schema = json.loads(path.read_text("utf-8"))
     except json.JSONDecodeError as error:
         raise ContractError(f"{path}:{error.lineno}: {error.msg}") from None
+    if not isinstance(schema, dict) or schema.get("type") != "record" or not isinstance(schema.get("fields"), list):
+        raise ContractError(f"{path}: is no record with fields")
     if schema.get("name") != path.stem:
         raise ContractError(f"{path}: holds the record {schema.get('name')!r}, not {path.stem!r}")
     return RecordType(path.stem, path.parent.name, schema)
 
 
 def _topic(name: str, table: Mapping[str, Any], records: Mapping[str, RecordType]) -> Topic:
-    missing = [record for record in table["records"] if record not in records]
+    lists = {field: tuple(table.get(field, ())) for field in ("records", "producers", "consumers")}
+    missing = [record for record in lists["records"] if record not in records]
     if missing:
         raise ContractError(f"topics.toml: {name} holds {', '.join(missing)}, which has no avsc")
-    values = {**table, "records": tuple(records[record] for record in table["records"])}
-    values |= {field: tuple(table[field]) for field in ("producers", "consumers")}
+    values = {**table, **lists, "records": tuple(records[record] for record in lists["records"])}
     try:
         return Topic(name=name, **values)
     except TypeError as error:

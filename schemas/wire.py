@@ -14,6 +14,10 @@ class NotFramed(ValueError):
     """The bytes are not in the wire format."""
 
 
+class UnknownSchema(Exception):
+    """The registry has no schema under this id."""
+
+
 def prefix(schema_id: int) -> bytes:
     """The five bytes before a body."""
     return _PREFIX.pack(MAGIC, schema_id)

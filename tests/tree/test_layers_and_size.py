@@ -1,4 +1,4 @@
-"""The tree keeps its own rules: layers, size budget, no registry hosts, no blind catches, commands that explain themselves."""
+"""The tree keeps its own rules: layers, size budget, no registry hosts, commands that explain themselves."""
 
 import ast
 import re
@@ -118,9 +118,7 @@ def commands() -> list[list[str]]:
 
 
 @pytest.mark.parametrize("path", commands(), ids=" ".join)
-def test_every_command_has_help_with_an_example_and_exit_codes(
-    path: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_command_has_help_with_an_example_and_exit_codes(path: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         parser().parse_args([*path, "--help"])
     text = capsys.readouterr().out

@@ -1,0 +1,69 @@
+# make            set up: .venv with pinned packages, the fleetlog command, the Java artifacts of the local stack
+# make run        start everything and replay real sensor data; FOR=60s stops by itself and proves that nothing was lost
+# make test       every check and test; ARGS="-k name" chooses
+# make chaos      kill processes at random for 30 rounds, reconcile after each
+# make bench      measure, beside the peers
+# make lint       ruff, mypy --strict, layer contracts: the quick part of the tests
+# make lock       compile requirements/*.in into *.txt
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: all run test chaos bench lint lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Each stamp says that its step is done for the files that it depends on; with all of them fresh, nothing is run or fetched.
+RUN := $(VENV)/run.stamp
+DEV := $(VENV)/dev.stamp
+JARS := $(VENV)/jars.stamp
+
+all: $(RUN) $(JARS)
+
+run: all
+	$(BIN)/fleetlog run $(if $(FOR),--for $(FOR))
+
+test: $(DEV) $(JARS)
+	$(BIN)/fleetlog schema check
+	$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(DEV) $(JARS)
+	$(BIN)/fleetlog chaos $(ARGS)
+
+bench: $(DEV) $(JARS)
+	for name in carrier ingress sink decode memory; do $(BIN)/fleetlog bench $$name $(ARGS) || exit; done
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+lock:
+	sh scripts/lock.sh
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+
+$(BIN)/python:
+	sh scripts/make-venv.sh $(VENV)
+
+# --no-build-isolation: setuptools comes from the pinned requirements, not from an unpinned download.
+define install
+	$(PIP) install --require-hashes -r $(1)
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+endef
+
+$(RUN): requirements/run.txt pyproject.toml | $(BIN)/python
+	$(call install,requirements/run.txt)
+
+# The dev set holds the run set in the same versions.
+$(DEV): requirements/dev.txt requirements/run.txt pyproject.toml | $(BIN)/python
+	$(call install,requirements/dev.txt)
+	touch $(RUN)
+
+# Needs the fleetlog command, from whichever set was installed; made anew when the list of artifacts or the JVM changes.
+$(JARS): infra/stack/jars.toml requirements/run.txt
+	@test -e $(RUN) || $(MAKE) $(RUN)
+	$(BIN)/fleetlog jars
+	touch $@

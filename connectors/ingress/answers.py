@@ -1,0 +1,121 @@
+"""The documents that the ingress answers with. The OpenAPI document takes their schemas from here."""
+
+from http import HTTPStatus
+
+import msgspec
+
+from connectors.ingress.http import Answer, Fault, Request
+from connectors.ingress.identifiers import uuid_text
+from connectors.ingress.ledger import Receipt
+
+PROBLEM_JSON = b"application/problem+json"
+SERVER_FAULT = 500
+encoder = msgspec.json.Encoder()
+
+
+class Violated(msgspec.Struct):
+    """One fault in a request: where (a path such as `$.readings[0].value`) and what."""
+
+    path: str
+    message: str
+
+
+class Problem(msgspec.Struct):
+    """A problem (RFC 9457). `code` names it for programs and never changes its meaning."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    correlation_id: str
+    errors: list[Violated]
+
+
+class Accepted(msgspec.Struct):
+    """An upload is in the log, acknowledged by the broker, at this position. A retry gets the same answer."""
+
+    event_id: str
+    device_id: str
+    topic: str
+    partition: int
+    offset: int
+
+
+class AcceptedHeartbeat(msgspec.Struct):
+    """An accepted heartbeat; `next_heartbeat_in` is in seconds, `warnings` say what the ingress noticed."""
+
+    status: str
+    server_time: str
+    next_heartbeat_in: float
+    warnings: list[str]
+    event_id: str
+    device_id: str
+    topic: str
+    partition: int
+    offset: int
+
+
+class Result(msgspec.Struct, omit_defaults=True):
+    """What became of one upload of a batch: status 200 and a position, or another status and what is wrong."""
+
+    status: int
+    event_id: str | None = None
+    topic: str | None = None
+    partition: int | None = None
+    offset: int | None = None
+    code: str | None = None
+    detail: str | None = None
+    errors: list[Violated] | None = None
+
+
+class Results(msgspec.Struct):
+    """The results of a batch, in the order of its uploads."""
+
+    results: list[Result]
+    accepted: int
+    refused: int
+
+
+class Health(msgspec.Struct):
+    """Whether the ingress takes uploads now; `checks` says why not ("ok" or a sentence)."""
+
+    status: str
+    checks: dict[str, str]
+
+
+DOCUMENTS = (Problem, Accepted, AcceptedHeartbeat, Results, Health)
+
+
+def violated(errors: "list[tuple[str, str]] | tuple[tuple[str, str], ...]") -> list[Violated]:
+    return [Violated(path, message) for path, message in errors]
+
+
+def problem(fault: Fault, request: Request) -> Answer:
+    """A fault as the device API and the service's own pages tell it."""
+    told = Problem(
+        type="about:blank",
+        title=HTTPStatus(fault.status).phrase,
+        status=fault.status,
+        detail=fault.detail,
+        code=fault.code,
+        correlation_id=request.correlation_id,
+        errors=violated(tuple(fault.errors)),
+    )
+    return Answer(encoder.encode(told), fault.status, PROBLEM_JSON, fault.headers)
+
+
+def accepted_result(topic: str, receipt: Receipt) -> Result:
+    return Result(200, uuid_text(receipt.event_id), topic, receipt.partition, receipt.offset)
+
+
+def refused_result(fault: Fault) -> Result:
+    return Result(fault.status, code=fault.code, detail=fault.detail, errors=violated(tuple(fault.errors)) or None)
+
+
+def batch_status(results: list[Result]) -> int:
+    """200 all accepted, 207 some; none: 503 if one of them may be later, else the worst of the client's faults."""
+    accepted = sum(result.status == 200 for result in results)
+    if accepted:
+        return 200 if accepted == len(results) else 207
+    return max(result.status for result in results)

@@ -1,0 +1,177 @@
+"""Requests, answers and refusals, and the table of routes."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from connectors.ingress.identifiers import correlation_id, trace_parent
+
+JSON = b"application/json"
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Fault(Exception):
+    """A request is not done as asked.
+
+    `status` is the HTTP status, `code` a stable name of the fault, `detail` a sentence for a person, `errors` the places
+    (path, message), `retry_after` seconds after which the same request may succeed.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        errors: Sequence[tuple[str, str]] = (),
+        retry_after: int | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail, self.errors = status, code, detail, errors
+        self.headers = list(headers)
+        if retry_after is not None:
+            self.headers.append((b"retry-after", b"%d" % retry_after))
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a handler returns."""
+
+    body: bytes
+    status: int = 200
+    content_type: bytes = JSON
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+
+class Request:
+    """One request. `arguments` are the path's variable segments, decoded; the body is read by `connectors.ingress.body`."""
+
+    __slots__ = (
+        "accept",
+        "arguments",
+        "authorization",
+        "buffered",
+        "content_encoding",
+        "content_length",
+        "content_type",
+        "correlation_id",
+        "method",
+        "receive",
+        "trace_parent",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.method: str = scope["method"]
+        self.receive = receive
+        self.arguments: Sequence[str] = ()
+        self.buffered = 0
+        self.accept = self.content_encoding = self.content_length = self.content_type = b""
+        self.authorization: bytes | None = None
+        trace = correlation = None
+        for name, value in scope["headers"]:
+            match name:
+                case b"content-type":
+                    self.content_type = value
+                case b"content-length":
+                    self.content_length = value
+                case b"content-encoding":
+                    self.content_encoding = value
+                case b"accept":
+                    self.accept = value
+                case b"x-api-key":
+                    self.authorization = value
+                case b"authorization":
+                    scheme, _, token = value.partition(b" ")
+                    if scheme.lower() == b"bearer" and self.authorization is None:
+                        self.authorization = token.strip()
+                case b"traceparent":
+                    trace = value
+                case b"x-correlation-id":
+                    correlation = value
+        self.trace_parent, trace_id = trace_parent(trace)
+        self.correlation_id = correlation_id(correlation, trace_id)
+
+
+Handler = Callable[[Request], Awaitable[Answer]]
+Render = Callable[[Fault, Request], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `path` holds `{name}` for variable segments.
+
+    `describe` is its OpenAPI operation object; `render` gives faults the form that clients of this API expect;
+    `public` needs no API key.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    render: Render
+    describe: Mapping[str, Any] = field(default_factory=dict)
+    public: bool = False
+
+
+@dataclass(slots=True)
+class _Node:
+    """A place in the tree of path segments."""
+
+    literal: dict[str, "_Node"] = field(default_factory=dict)
+    variable: "_Node | None" = None
+    routes: dict[str, Route] = field(default_factory=dict)
+
+
+class Router:
+    """Finds the route of a request in a tree of path segments."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._root = _Node()
+        for route in routes:
+            node = self._root
+            for segment in route.path.split("/")[1:]:
+                if segment.startswith("{"):
+                    node.variable = node = node.variable or _Node()
+                else:
+                    node = node.literal.setdefault(segment, _Node())
+            node.routes[route.method] = route
+
+    def find(self, method: str, raw_path: bytes) -> tuple[Route, list[str]]:
+        """The route, and the path's variable segments.
+
+        Raises:
+            Fault: 404 there is no such path, 405 the path has other methods, 400 a segment is not UTF-8.
+        """
+        node, arguments = self._root, []
+        for raw in raw_path.split(b"/")[1:]:
+            segment = _decoded(raw)
+            below = node.literal.get(segment)
+            if below is None:
+                below = node.variable
+                if below is None:
+                    raise _not_found(raw_path)
+                arguments.append(segment)
+            node = below
+        route = node.routes.get(method)
+        if route is None and method == "HEAD":
+            route = node.routes.get("GET")
+        if route is None:
+            if not node.routes:
+                raise _not_found(raw_path)
+            allowed = ", ".join(sorted(node.routes.keys() | ({"HEAD"} if "GET" in node.routes else set())))
+            detail = f"{method} is not a method of this path, which has {allowed}"
+            raise Fault(405, "METHOD_NOT_ALLOWED", detail, headers=[(b"allow", allowed.encode())])
+        return route, arguments
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return (unquote_to_bytes(raw) if b"%" in raw else raw).decode()
+    except UnicodeDecodeError:
+        raise Fault(400, "INVALID_PATH", "a segment of the path is not UTF-8") from None
+
+
+def _not_found(raw_path: bytes) -> Fault:
+    return Fault(404, "NOT_FOUND", f"there is no {raw_path[:200].decode('ascii', 'replace')}")

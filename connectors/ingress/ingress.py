@@ -1,0 +1,125 @@
+"""The ingress put together from its ports, and its way from start to ready."""
+
+import asyncio
+import copy
+import logging
+from collections.abc import Callable
+from functools import cached_property
+
+from connectors.ingress.app import IngressApp
+from connectors.ingress.body import BodyReader
+from connectors.ingress.delivery import Deadlines
+from connectors.ingress.device_api import DeviceApi
+from connectors.ingress.event import EventKind
+from connectors.ingress.identifiers import EventIds
+from connectors.ingress.ledger import Ledger
+from connectors.ingress.metrics import IngressMetrics
+from connectors.ingress.openapi import document
+from connectors.ingress.operations import OK, Operations
+from connectors.ingress.options import Options, Producer
+from connectors.ingress.recovery import Interpreter, recover
+from connectors.ingress.rest_schemas import RestSchemas
+from connectors.ingress.rest_v2 import RestV2
+from connectors.ingress.routes import routes
+from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
+from connectors.ingress.uploads import Uploads
+from connectors.ports import Away, LogReader, SchemaRegistry
+from schemas.contract import Contract, RecordType
+from schemas.json_form import RequestForm
+
+log = logging.getLogger(__name__)
+
+UPLOAD_TOPICS = {"heartbeat": "fleet.heartbeats", "telemetry": "fleet.telemetry", "events": "fleet.device-events"}
+REGISTRATION_TOPIC = "fleet.registration.events"
+RETRY_SECONDS = 1.0
+
+
+class Ingress:
+    """All parts of one ingress process. `application` is the ASGI application.
+
+    `make_reader` opens the log for the time of the recovery.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        contract: Contract,
+        producer: Producer,
+        registry: SchemaRegistry,
+        make_reader: Callable[[], LogReader],
+    ) -> None:
+        self._options, self._contract, self._make_reader = options, contract, make_reader
+        self._schema_ids = SchemaIds(registry, options.state_dir / "ingress-schema-ids.json")
+        self._producer = producer
+        self._deadlines = Deadlines(options.request_deadline)
+        self._upload_ledger = Ledger(options.idempotency_records)
+        self._device_ledger = Ledger(options.idempotency_records)
+        self._ids = EventIds()
+        self._recovery = "the log is being read"
+        self.uploads = {name: self._uploads(topic, self._upload_ledger) for name, topic in UPLOAD_TOPICS.items()}
+        self.uploads["devices"] = self._uploads(REGISTRATION_TOPIC, self._device_ledger)
+        bodies = BodyReader(options)
+        self.metrics = IngressMetrics()
+        self.forms = {name: RequestForm(contract.topics[topic].record) for name, topic in UPLOAD_TOPICS.items()}
+        self.forms["devices"] = RequestForm(with_given_device_id(contract.topics[REGISTRATION_TOPIC].record))
+        devices = DeviceApi(options, bodies, self.forms, self.uploads, self._deadlines)
+        operations = Operations(self.checks, self.metrics, lambda: self._document)
+        rest = RestV2(options, contract, bodies, producer, RestSchemas(self._schema_ids), self._deadlines)
+        self.metrics.watch(producer, self._deadlines, self.uploads, rest)
+        self.routes = routes(devices, rest, operations, self.forms)
+        self.application = IngressApp(self.routes, options.api_key, bodies, self.metrics)
+
+    @cached_property
+    def _document(self) -> bytes:
+        return document(self.routes)
+
+    def checks(self) -> dict[str, str]:
+        """For each part that must work "ok", or what is wrong."""
+        return {"broker": self._producer.away or OK, "recovery": self._recovery or OK}
+
+    async def prepare(self) -> None:
+        """Register the schemas, learn from the log what was accepted before, open for uploads. Waits for broker and
+        registry as long as it takes."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                ids = await loop.run_in_executor(None, self._recover)
+            except (Away, SchemaRefused) as error:
+                self._recovery = str(error)
+                log.warning("not ready: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                break
+        for uploads in self.uploads.values():
+            uploads.open(ids[uploads.kind.topic])
+        self._recovery = ""
+        log.info("ready", extra={"context": {"receipts": len(self._upload_ledger), "devices": len(self._device_ledger)}})
+
+    def _recover(self) -> dict[str, int]:
+        kinds = {name: uploads.kind for name, uploads in self.uploads.items()}
+        ids = {kind.topic: self._schema_ids.of(self._contract.topics[kind.topic], kind.record) for kind in kinds.values()}
+        reader = self._make_reader()
+        try:
+            for ledger, names in ((self._upload_ledger, tuple(UPLOAD_TOPICS)), (self._device_ledger, ("devices",))):
+                of_ledger = [kinds[name] for name in names]
+                interpreters = {
+                    kind.topic: Interpreter(kind, ids[kind.topic], self._schema_ids.schema) for kind in of_ledger
+                }
+                recover(reader, interpreters, ledger, self._options.idempotency_records)
+        finally:
+            reader.close()
+        return ids
+
+    def _uploads(self, topic: str, ledger: Ledger) -> Uploads:
+        identity = ("hardware_id",) if topic == REGISTRATION_TOPIC else ("device_id", "boot_id", "sequence")
+        return Uploads(EventKind(self._contract.topics[topic], identity), ledger, self._producer, self._ids)
+
+
+def with_given_device_id(record: RecordType) -> RecordType:
+    """The record type with a `device_id` that the sender may give, or leave to the server."""
+    schema = copy.deepcopy(record.schema)
+    for declared in schema["fields"]:
+        if declared["name"] == "device_id":
+            declared.pop("origin", None)
+            declared |= {"type": ["null", declared["type"]], "default": None}
+    return RecordType(record.name, record.context, schema)

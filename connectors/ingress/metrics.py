@@ -1,0 +1,83 @@
+"""Metrics of the ingress, for Prometheus."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from connectors.ingress.delivery import Deadlines
+from connectors.ingress.options import Producer
+from connectors.ingress.uploads import Uploads
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class RestCounts(Protocol):
+    """Records of Kafka-REST requests by outcome."""
+
+    written: int
+    failed: int
+
+
+class IngressMetrics:
+    """What one ingress process did. Counts that others keep are read when a scrape asks."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._latency = Histogram(
+            "fleetlog_ingress_request_seconds",
+            "Time to answer a request",
+            ("route", "status"),
+            registry=self.registry,
+            buckets=SECONDS,
+        )
+        self._latencies: dict[tuple[str, int], Histogram] = {}
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        key = (route, status)
+        latency = self._latencies.get(key)
+        if latency is None:
+            latency = self._latencies[key] = self._latency.labels(route, str(status))
+        latency.observe(seconds)
+
+    def watch(self, producer: Producer, deadlines: Deadlines, uploads: Mapping[str, Uploads], rest: RestCounts) -> None:
+        """Show these parts' own counts."""
+        self._gauge("fleetlog_ingress_queued_records", "Records not yet acknowledged", lambda: producer.queued)
+        self._gauge("fleetlog_ingress_queued_bytes", "Bytes of them", lambda: producer.queued_bytes)
+        self._gauge("fleetlog_ingress_requests_in_flight", "Requests that wait for the broker", lambda: len(deadlines))
+        self._gauge("fleetlog_ingress_broker_up", "1 while the broker answers", lambda: 0 if producer.away else 1)
+        self.registry.register(_Counts(uploads, rest))
+
+    def text(self) -> bytes:
+        """All metrics in Prometheus's text form."""
+        return bytes(generate_latest(self.registry))
+
+    def _gauge(self, name: str, doc: str, read: Callable[[], float]) -> None:
+        Gauge(name, doc, registry=self.registry).set_function(read)
+
+
+class _Counts(Collector):
+    """The counts that uploads and Kafka-REST keep themselves."""
+
+    def __init__(self, uploads: Mapping[str, Uploads], rest: RestCounts) -> None:
+        self._uploads, self._rest = uploads, rest
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        records = CounterMetricFamily(
+            "fleetlog_ingress_records",
+            "Uploads by outcome: accepted, repeated (a retry, not written again), refused (by the broker)",
+            labels=("topic", "outcome"),
+        )
+        for uploads in self._uploads.values():
+            for outcome in ("accepted", "repeated", "refused"):
+                records.add_metric((uploads.kind.topic, outcome), getattr(uploads, outcome))
+        yield records
+        rest = CounterMetricFamily("fleetlog_ingress_rest_records", "Kafka-REST records by outcome", labels=("outcome",))
+        rest.add_metric(("written",), self._rest.written)
+        rest.add_metric(("failed",), self._rest.failed)
+        yield rest

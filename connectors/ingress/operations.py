@@ -1,0 +1,31 @@
+"""The service's own pages: health, metrics, the OpenAPI document."""
+
+from collections.abc import Callable
+
+from connectors.ingress.answers import Health, encoder
+from connectors.ingress.http import Answer, Request
+from connectors.ingress.metrics import CONTENT_TYPE, IngressMetrics
+
+OK = "ok"
+
+
+class Operations:
+    """The handlers. `checks` says for each part "ok" or what is wrong; `document` gives the OpenAPI document."""
+
+    def __init__(self, checks: Callable[[], dict[str, str]], metrics: IngressMetrics, document: Callable[[], bytes]) -> None:
+        self._checks, self._metrics, self._document = checks, metrics, document
+
+    async def live(self, request: Request) -> Answer:
+        return Answer(encoder.encode(Health("live", {})))
+
+    async def ready(self, request: Request) -> Answer:
+        checks = self._checks()
+        if all(found == OK for found in checks.values()):
+            return Answer(encoder.encode(Health("ready", checks)))
+        return Answer(encoder.encode(Health("not ready", checks)), 503, headers=[(b"retry-after", b"1")])
+
+    async def metrics(self, request: Request) -> Answer:
+        return Answer(self._metrics.text(), content_type=CONTENT_TYPE)
+
+    async def openapi(self, request: Request) -> Answer:
+        return Answer(self._document())

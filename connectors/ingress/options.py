@@ -1,0 +1,68 @@
+"""What the ingress is told from outside."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+Header = tuple[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Limits and addresses. Durations are seconds.
+
+    `state_dir` holds the schema ids' cache. `heartbeat_interval` is what devices are told to keep.
+    """
+
+    host: str
+    port: int
+    api_key: str
+    state_dir: Path
+    request_deadline: float
+    max_body_bytes: int
+    max_records: int
+    max_depth: int
+    max_gzip_ratio: float
+    idempotency_records: int
+    heartbeat_interval: float
+    max_head_bytes: int = 16_384  # request line and headers
+    max_buffered_bytes: int = 64_000_000  # bodies of all requests together, while they are read
+    max_connections: int = 2_000
+    closed_topics: tuple[str, ...] = ("_*", "kafkasql-*")  # patterns of topics that are not written through REST
+    read_seconds: float = 60.0  # a request must have come in whole by then
+
+
+class Producer(Protocol):
+    """How the ingress writes to the log (connectors.kafka_producer)."""
+
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[Header],
+        done: Callable[..., None],
+        partition: int = -1,
+    ) -> None:
+        """Hand over one record; `done(error, message)` is called when the broker has answered.
+
+        Raises:
+            Away: nothing can be sent for now.
+            ValueError: the record is too large.
+        """
+
+    async def partitions(self, topic: str) -> int | None:
+        """Partition count of a topic, None if there is no such topic; may raise Away."""
+
+    @property
+    def topics(self) -> Any: ...
+
+    @property
+    def away(self) -> str: ...
+
+    @property
+    def queued(self) -> int: ...
+
+    @property
+    def queued_bytes(self) -> int: ...

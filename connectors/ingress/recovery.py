@@ -1,0 +1,153 @@
+"""Filling the ledger from the log when the ingress starts: what was accepted before is known again, however the process
+ended."""
+
+import heapq
+import io
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import fastavro
+
+from connectors.ingress.event import HEAD, EventKind, rest_of
+from connectors.ingress.identifiers import uuid_bytes
+from connectors.ingress.ledger import Ledger, Receipt, packed
+from connectors.ports import LogReader, UnknownSchema
+from schemas.codec import BadSchema, Decoder, Undecodable, parsed
+from schemas.contract import Schema
+from schemas.log import Batch, TopicPartition
+from schemas.wire import PREFIX_BYTES, NotFramed, schema_id
+
+log = logging.getLogger(__name__)
+
+CHUNK = 10_000  # records read at a time, newest first
+SETTLE_SECONDS = 0.3
+SETTLE_ROUNDS = 20
+HEAD_FAULTS = (ValueError, TypeError, EOFError, IndexError, KeyError, OverflowError)
+
+Found = tuple[int, bytes, bytes]
+"""When the record was received (µs), its key in the ledger, its receipt, packed."""
+
+
+class Interpreter:
+    """Reads from a record in the log what the ledger keeps of it.
+
+    A body written under the present schema is read only as far as the fields that identify it; one of another version is
+    decoded whole and its content digested as if it were written now.
+    """
+
+    def __init__(self, kind: EventKind, own_id: int, schema_of: Callable[[int], Schema]) -> None:
+        self._kind, self._own_id, self._schema_of = kind, own_id, schema_of
+        fields = kind.record.schema["fields"]
+        last = max(i for i, declared in enumerate(fields) if declared["name"] in (*HEAD, *kind.identity))
+        self._head = parsed({**kind.record.schema, "fields": fields[: last + 1]})
+        self._decoders: dict[int, Decoder] = {}
+
+    def found(self, partition: int, offset: int, value: bytes | None) -> Found | None:
+        """What a record says, or None of one that no device API wrote (poison, tombstones).
+
+        Raises:
+            Away: the registry is needed for an older schema and does not answer.
+        """
+        if value is None:
+            return None
+        try:
+            written_with = schema_id(value)
+            body = value[PREFIX_BYTES:]
+            if written_with == self._own_id:
+                values: dict[str, Any] = fastavro.schemaless_reader(io.BytesIO(body), self._head, None)
+                rest = rest_of(body)
+            else:
+                values = self._decoder(written_with).decode(body)
+                rest = self._kind.encode_rest(values)
+            receipt = Receipt(uuid_bytes(values["event_id"]), partition, offset, self._kind.content(values, rest))
+            return int(values["received_at"]), self._kind.ledger_key(values), packed(receipt)
+        except (NotFramed, UnknownSchema, BadSchema, Undecodable, *HEAD_FAULTS) as fault:
+            log.debug("not an upload: %s/%d@%d: %s", self._kind.topic, partition, offset, fault)
+            return None
+
+    def _decoder(self, written_with: int) -> Decoder:
+        if written_with not in self._decoders:
+            self._decoders[written_with] = Decoder(self._schema_of(written_with), self._kind.record.schema)
+        return self._decoders[written_with]
+
+
+@dataclass(order=True)
+class _Tail:
+    """How far back a partition was read. Ordered by the age of what was read last, newest first."""
+
+    newest_unread: int  # minus the received_at of the oldest record read
+    source: TopicPartition = field(compare=False)
+    low: int = field(compare=False)
+    next_stop: int = field(compare=False)
+
+
+def recover(reader: LogReader, interpreters: Mapping[str, Interpreter], ledger: Ledger, capacity: int) -> int:
+    """Fill `ledger` with the newest `capacity` uploads of the topics of `interpreters`; returns how many were found.
+
+    Partitions are read backwards in chunks, always the one whose records are the newest so far, so that it takes about
+    `capacity` records however they are spread.
+
+    A producer that was killed may have sent its last records just before: the log counts as read when its ends have
+    not moved for SETTLE_SECONDS.
+
+    Raises:
+        Away: broker or registry do not answer.
+    """
+    bounds = reader.bounds(interpreters)
+    found = _newest(reader, interpreters, bounds, capacity)
+    ends = {source: high for source, (_, high) in bounds.items()}
+    for _ in range(SETTLE_ROUNDS):
+        time.sleep(SETTLE_SECONDS)
+        moved = {source: high for source, (_, high) in reader.bounds(interpreters).items() if high > ends.get(source, 0)}
+        if not moved:
+            break
+        for source, high in moved.items():
+            found += _read(reader, interpreters, source, ends.get(source, 0), high)
+            ends[source] = high
+    found.sort(key=lambda one: one[0])
+    for _, key, receipt in found[-capacity:]:
+        ledger.add(key, receipt)
+    return len(found)
+
+
+def _newest(
+    reader: LogReader,
+    interpreters: Mapping[str, Interpreter],
+    bounds: Mapping[TopicPartition, tuple[int, int]],
+    capacity: int,
+) -> list[Found]:
+    tails = [_Tail(-(2**62), source, low, high) for source, (low, high) in bounds.items() if high > low]
+    heapq.heapify(tails)
+    found: list[Found] = []
+    read = 0
+    while tails and read < capacity:
+        tail = tails[0]
+        start = max(tail.low, tail.next_stop - CHUNK)
+        got = _read(reader, interpreters, tail.source, start, tail.next_stop)
+        found += got
+        read += tail.next_stop - start
+        tail.next_stop = start
+        if got:
+            tail.newest_unread = -min(got)[0]
+        if start == tail.low:
+            heapq.heappop(tails)
+        else:
+            heapq.heapreplace(tails, tail)
+    return found
+
+
+def _read(
+    reader: LogReader, interpreters: Mapping[str, Interpreter], source: TopicPartition, start: int, stop: int
+) -> list[Found]:
+    interpreter = interpreters[source.topic]
+    found = []
+    batch: Batch
+    for batch in reader.read(source, start, stop):
+        for offset, value in zip(batch.offsets, batch.values, strict=True):
+            one = interpreter.found(source.partition, offset, value)
+            if one is not None:
+                found.append(one)
+    return found

@@ -1,0 +1,35 @@
+"""The documents of the Kafka-REST API."""
+
+import msgspec
+
+
+class RestError(msgspec.Struct):
+    """What went wrong. The first three digits of `error_code` are the HTTP status, or it is the status (or 500xx)."""
+
+    error_code: int
+    message: str
+
+
+class Offset(msgspec.Struct):
+    """What became of one record: its position, or error_code 1 (not retriable) or 2 (retriable) and what is wrong."""
+
+    partition: int | None
+    offset: int | None
+    error_code: int | None = None
+    error: str | None = None
+
+
+class ProduceOut(msgspec.Struct):
+    """What became of the records, in their order."""
+
+    offsets: list[Offset]
+    key_schema_id: int | None
+    value_schema_id: int | None
+
+
+class ProduceFailed(msgspec.Struct):
+    """No record was written."""
+
+    error_code: int
+    message: str
+    offsets: list[Offset]

@@ -1,0 +1,29 @@
+"""Faults as Confluent's REST Proxy v2 tells them: `{"error_code", "message"}`."""
+
+import msgspec
+
+from connectors.ingress.http import Answer, Fault, Request
+from connectors.ingress.rest_answers import RestError
+
+V2_JSON = b"application/vnd.kafka.v2+json"
+# Confluent's numbers; a fault that is not here has its HTTP status as its number.
+ERROR_CODES = {
+    "UNAUTHORIZED": 40101,
+    "TOPIC_FORBIDDEN": 40301,
+    "TOPIC_NOT_FOUND": 40401,
+    "PARTITION_NOT_FOUND": 40402,
+    "SCHEMA_LOOKUP_FAILED": 40801,
+    "KEY_SCHEMA_MISSING": 42201,
+    "VALUE_SCHEMA_MISSING": 42202,
+    "BAD_AVRO_DATA": 42203,
+    "INVALID_SCHEMA": 42205,
+    "BROKER_UNAVAILABLE": 50003,
+}
+
+
+def rest_error(fault: Fault, request: Request) -> Answer:
+    """A fault as an answer."""
+    places = "; ".join(f"{path}: {message}" for path, message in fault.errors if path not in fault.detail)
+    message = f"{fault.detail} ({places})" if places else fault.detail
+    told = RestError(ERROR_CODES.get(fault.code, fault.status), message)
+    return Answer(msgspec.json.encode(told), fault.status, V2_JSON, fault.headers)

@@ -1,0 +1,141 @@
+"""Which schema a Kafka-REST request writes with: given as text or id, on a topic of the contract or any other."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from connectors.ingress.avro_json import JsonWriter, Misfit
+from connectors.ingress.http import Fault
+from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
+from connectors.ports import Away, UnknownSchema
+from schemas.codec import BadSchema, Decoder
+from schemas.contract import Topic
+from schemas.shape import shape_of, violations
+from schemas.wire import prefix
+
+REMEMBERED = 1000
+Form = TypeVar("Form")
+Named = TypeVar("Named")
+_WITHOUT_MEANING = frozenset({"doc", "aliases", "order"})  # attributes that do not change what is written
+
+
+class AvroForm:
+    """How JSON values become framed Avro under one schema."""
+
+    def __init__(self, schema_id: int, schema: Any) -> None:
+        self.schema_id = schema_id
+        self._writer, self._prefix = JsonWriter(schema), prefix(schema_id)
+
+    def framed(self, value: Any) -> bytes:
+        """May raise Misfit."""
+        return self._prefix + self._writer.body(value)
+
+
+class ContractForm(AvroForm):
+    """The same on a topic of the contract: the contract's bounds hold too."""
+
+    def __init__(self, schema_id: int, topic: Topic) -> None:
+        schema = topic.record.schema
+        super().__init__(schema_id, schema)
+        self._shape, self._decoder = shape_of(schema), Decoder(schema)
+
+    def checked(self, value: Any) -> tuple[bytes, dict[str, Any]]:
+        """The framed value and the record's values.
+
+        Raises:
+            Misfit: it does not fit the schema, or is outside the contract's bounds.
+        """
+        body = self._writer.body(value)
+        values = self._decoder.decode(body)
+        for path, message in violations(self._shape, values, ""):
+            raise Misfit(message, f".{path}")
+        return self._prefix + body, values
+
+
+class RestSchemas:
+    """Finds forms, and remembers the newest: by subject, since an id is registered per subject."""
+
+    def __init__(self, schema_ids: SchemaIds) -> None:
+        self._schema_ids = schema_ids
+        self._forms: dict[tuple[str, str | int], AvroForm] = {}
+        self._contract_forms: dict[tuple[str, str | int], ContractForm] = {}
+
+    async def form(self, subject: str, text: str | None, schema_id: int | None) -> AvroForm | None:
+        """The form for a schema given as text (registered when it is new) or id; None when neither is given.
+
+        Raises:
+            Fault: 422 the schema is none, unknown or refused; 408 the registry does not answer.
+        """
+        given = schema_id if schema_id is not None else text
+        if given is None:
+            return None
+        known = self._forms.get((subject, given))
+        if known is None:
+            known = await _looked_up(self._find, subject, given)
+            _remember(self._forms, (subject, given), known)
+        return known
+
+    async def contract_form(self, topic: Topic, text: str | None, schema_id: int | None) -> ContractForm | None:
+        """The form for a topic of the contract: the schema given must be the contract's own."""
+        given = schema_id if schema_id is not None else text
+        if given is None:
+            return None
+        known = self._contract_forms.get((topic.name, given))
+        if known is None:
+            known = await _looked_up(self._find_contract, topic, given)
+            _remember(self._contract_forms, (topic.name, given), known)
+        return known
+
+    def _find(self, subject: str, given: str | int) -> AvroForm:
+        if isinstance(given, int):
+            return AvroForm(given, self._schema_ids.schema(given))
+        schema = _schema_of(given)
+        JsonWriter(schema)  # refuses what is no schema before the registry sees it
+        return AvroForm(self._schema_ids.register(subject, schema), schema)
+
+    def _find_contract(self, topic: Topic, given: str | int) -> ContractForm:
+        schema = self._schema_ids.schema(given) if isinstance(given, int) else _schema_of(given)
+        if _meaning(schema) != _meaning(topic.record.schema):
+            raise BadSchema(
+                f"{topic.name} takes records of {topic.record.full_name} only, in the contract's present version"
+            )
+        return ContractForm(self._schema_ids.of(topic, topic.record), topic)
+
+
+def _remember(forms: dict[tuple[str, str | int], Form], key: tuple[str, str | int], form: Form) -> None:
+    if len(forms) >= REMEMBERED:
+        del forms[next(iter(forms))]
+    forms[key] = form
+
+
+async def _looked_up(find: Callable[[Named, str | int], Form], where: Named, given: str | int) -> Form:
+    """What `find` finds; it asks the registry, so it runs beside the loop."""
+    try:
+        return await asyncio.get_running_loop().run_in_executor(None, find, where, given)
+    except (BadSchema, SchemaRefused, UnknownSchema, RecursionError) as error:
+        raise Fault(422, "INVALID_SCHEMA", f"the schema can't be used: {error}") from None
+    except Away as away:
+        raise Fault(408, "SCHEMA_LOOKUP_FAILED", f"the schema was not looked up: {away}", retry_after=2) from None
+
+
+def _schema_of(text: str) -> Any:
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadSchema(f"it is not JSON: {error}") from None
+    return {"type": schema} if isinstance(schema, str) else schema
+
+
+def _meaning(schema: Any) -> Any:
+    """A schema without what does not change the bytes: docs, and the contract's own attributes."""
+    if isinstance(schema, list):
+        return [_meaning(branch) for branch in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {name: _meaning(value) for name, value in schema.items() if name in ("type", "fields", "items", "values", "size")}
+    kept |= {name: schema[name] for name in ("name", "symbols") if name in schema}
+    if "namespace" in schema:
+        kept["namespace"] = schema["namespace"]
+    # {"type": "string"} means "string"
+    return kept["type"] if set(kept) == {"type"} else kept

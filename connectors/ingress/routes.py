@@ -1,0 +1,113 @@
+"""The table of routes: every path, its handler, its OpenAPI description."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from connectors.ingress.answers import problem
+from connectors.ingress.device_api import DEVICE_ID, DeviceApi
+from connectors.ingress.http import Route
+from connectors.ingress.openapi import answers, body_of, path_parameter, produce_answers, produce_body, topic_list
+from connectors.ingress.operations import Operations
+from connectors.ingress.rest_faults import rest_error
+from connectors.ingress.rest_v2 import RestV2
+from schemas.json_form import RequestForm
+
+SUMMARIES = {
+    "heartbeat": "Report a device's health",
+    "telemetry": "Upload sensor readings",
+    "events": "Upload an event that the device noticed",
+}
+
+
+def routes(devices: DeviceApi, rest: RestV2, operations: Operations, forms: Mapping[str, RequestForm]) -> list[Route]:
+    """All routes of the ingress."""
+    return [*_device_routes(devices, forms), *_rest_routes(rest), *_operation_routes(operations)]
+
+
+def _device_routes(devices: DeviceApi, forms: Mapping[str, RequestForm]) -> list[Route]:
+    table = []
+    for kind, summary in SUMMARIES.items():
+        form = forms[kind]
+        describe: dict[str, Any] = {
+            "operationId": f"upload_{kind}",
+            "summary": summary,
+            "description": 'One upload, or a batch `{"records": [...]}`, answered after the broker\'s acknowledgement. '
+            "boot_id and sequence identify an upload: a retry is answered with the first answer and not written again.",
+            "tags": ["devices"],
+            "parameters": [
+                path_parameter("id", "The device's id.", {"type": "string", "pattern": f"^{DEVICE_ID.pattern}$"})
+            ],
+            "requestBody": body_of(kind, form),
+            "responses": answers("AcceptedHeartbeat" if kind == "heartbeat" else "Accepted", batch=True),
+        }
+        table.append(Route("POST", f"/v1/devices/{{id}}/{kind}", devices.upload(kind), problem, describe))
+    describe = {
+        "operationId": "register_device",
+        "summary": "Make a device known to the fleet",
+        "description": "Idempotent by hardware_id. The device id is the one given, else the hardware id.",
+        "tags": ["devices"],
+        "requestBody": body_of("devices", forms["devices"], batch=False),
+        "responses": answers("Accepted"),
+    }
+    return [*table, Route("POST", "/v1/devices", devices.register, problem, describe)]
+
+
+def _rest_routes(rest: RestV2) -> list[Route]:
+    topic = path_parameter("topic", "Name of the topic.", {"type": "string"})
+    partition = path_parameter("partition", "Number of the partition.", {"type": "integer", "minimum": 0})
+    produce: dict[str, Any] = {
+        "summary": "Write records",
+        "description": "Confluent REST Proxy v2. Answered after the broker's acknowledgement, with a result per record in "
+        "their order. Partitioner: murmur2, as Java's. On the fleet's own topics: Avro of the contract's schema only.",
+        "tags": ["kafka-rest"],
+        "requestBody": produce_body(),
+        "responses": produce_answers(),
+    }
+    return [
+        Route(
+            "GET",
+            "/topics",
+            rest.topics,
+            rest_error,
+            {
+                "operationId": "list_topics",
+                "summary": "Topics that may be written to",
+                "tags": ["kafka-rest"],
+                "responses": topic_list(),
+            },
+        ),
+        Route(
+            "POST", "/topics/{topic}", rest.produce, rest_error, {**produce, "operationId": "produce", "parameters": [topic]}
+        ),
+        Route(
+            "POST",
+            "/topics/{topic}/partitions/{partition}",
+            rest.produce_to_partition,
+            rest_error,
+            {
+                **produce,
+                "operationId": "produce_to_partition",
+                "parameters": [topic, partition],
+            },
+        ),
+    ]
+
+
+def _operation_routes(operations: Operations) -> list[Route]:
+    table = []
+    for path, handler, summary, content in (
+        ("/health", operations.ready, "Whether the ingress takes uploads", "Health"),
+        ("/health/ready", operations.ready, "Whether the ingress takes uploads", "Health"),
+        ("/health/live", operations.live, "Whether the process runs", "Health"),
+        ("/metrics", operations.metrics, "Metrics for Prometheus", ""),
+        ("/openapi.json", operations.openapi, "This document", ""),
+    ):
+        describe = {
+            "operationId": path.strip("/").replace("/", "_").replace(".", "_"),
+            "summary": summary,
+            "tags": ["operation"],
+            "security": [],
+            "responses": answers(content, faults=(503,) if handler == operations.ready else ()),
+        }
+        table.append(Route("GET", path, handler, problem, describe, public=True))
+    return table

@@ -1,0 +1,7 @@
+-- KEYS: 1 versions of the view (set), 2 versions being dropped (set).  ARGV: 1 version.
+-- Returns 1, or 0 when the version is being dropped: its documents must go first.
+if redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 1 then
+    return 0
+end
+redis.call('SADD', KEYS[1], ARGV[1])
+return 1

@@ -1,0 +1,155 @@
+"""A Confluent-compatible schema registry over HTTP (port SchemaRegistry).
+
+Source: Confluent Schema Registry's API reference; tried with Apicurio Registry 3.3's ccompat v7 API.
+"""
+
+import json
+import threading
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from connectors.ports import Away, UnknownSchema
+
+MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
+SCHEMA_NOT_FOUND, SUBJECT_NOT_FOUND, NO_LEVEL_OF_ITS_OWN = 40403, 40401, 40408
+_WAIT = frozenset((HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT))  # besides every 5xx
+
+
+class RegistryRefusal(Exception):
+    """The registry answers, and says no; waiting does not help. `code` is its error code, or the HTTP status."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code
+
+
+class ConfluentRegistry:
+    """A registry at a base URL. Ids and schemas never change, so both are kept for good. Safe to use from any thread.
+
+    It does not try again: a call that raises Away may be repeated by whoever made it.
+    """
+
+    def __init__(self, url: str, timeout: float = 5.0) -> None:
+        """`timeout` in seconds, for each of connecting, sending and each read."""
+        self._url = url.rstrip("/")
+        self._client = httpx.Client(timeout=timeout, headers={"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE})
+        self._lock = threading.Lock()
+        self._ids: dict[tuple[str, str], int] = {}
+        self._schemas: dict[int, dict[str, Any]] = {}
+
+    def register(self, subject: str, schema: Mapping[str, Any]) -> int:
+        """The id of `schema` under `subject`, registered when it is new; cached.
+
+        Raises:
+            Away: the registry does not answer, and the id is not cached.
+            RegistryRefusal: it refuses the schema (409: incompatible with the subject's earlier ones; 422: no schema).
+        """
+        text = json.dumps(schema, sort_keys=True)
+        with self._lock:
+            known = self._ids.get((subject, text))
+        if known is not None:
+            return known
+        answer = self._call("POST", f"subjects/{_segment(subject)}/versions", {"schema": text, "schemaType": "AVRO"})
+        found = int(answer["id"])
+        with self._lock:
+            self._ids[subject, text] = found
+        return found
+
+    def schema(self, schema_id: int) -> dict[str, Any]:
+        """The schema under an id; cached. The answer belongs to the cache: not to be changed.
+
+        A registry that has just started may answer before it has read its storage, and then knows no schema (seen with
+        Apicurio). So "not found" is believed only when, in between two such answers, it knew another schema.
+
+        Raises:
+            UnknownSchema: the registry answers that there is none, or that it is no Avro schema.
+            Away: it does not answer, or has lost its schemas, and the schema is not cached.
+            RegistryRefusal: what answers is no schema registry.
+        """
+        with self._lock:
+            known = self._schemas.get(schema_id)
+        if known is not None:
+            return known
+        answer = self._find(schema_id)
+        if answer is None:
+            self._demand_schemas()
+            answer = self._find(schema_id)
+        if answer is None:
+            raise UnknownSchema(f"the registry has no schema {schema_id}")
+        kind = answer.get("schemaType", "AVRO")
+        if kind != "AVRO":
+            raise UnknownSchema(f"schema {schema_id} is of the type {kind}, not an Avro schema")
+        found = json.loads(answer["schema"])
+        schema = found if isinstance(found, dict) else {"type": found}
+        with self._lock:
+            self._schemas[schema_id] = schema
+        return schema
+
+    def _find(self, schema_id: int) -> Any:
+        """What the registry answers for an id; None if that it has none."""
+        try:
+            return self._call("GET", f"schemas/ids/{schema_id}")
+        except RegistryRefusal as refusal:
+            if refusal.code == SCHEMA_NOT_FOUND:
+                return None
+            raise
+
+    def _demand_schemas(self) -> None:
+        """Raise Away unless the registry knows the newest schema seen here, or (before the first) any subject."""
+        with self._lock:
+            newest = max((*self._ids.values(), *self._schemas), default=None)
+        found = self._call("GET", "subjects") if newest is None else self._find(newest)
+        if not found:
+            raise Away(f"the schema registry at {self._url} has not read its schemas yet, or has lost them")
+
+    def compatibility(self, subject: str) -> str | None:
+        """The compatibility level set on a subject itself; None where none is set. Raises Away, RegistryRefusal."""
+        try:
+            answer = self._call("GET", f"config/{_segment(subject)}")
+        except RegistryRefusal as refusal:
+            if refusal.code in (NO_LEVEL_OF_ITS_OWN, SUBJECT_NOT_FOUND):
+                return None
+            raise
+        return str(answer["compatibilityLevel"])
+
+    def set_compatibility(self, subject: str, level: str) -> None:
+        """Set the compatibility level of a subject that exists. Raises Away, RegistryRefusal."""
+        self._call("PUT", f"config/{_segment(subject)}", {"compatibility": level})
+
+    def versions(self, subject: str) -> list[int]:
+        """The versions of a subject, ascending; none where it does not exist. Raises Away, RegistryRefusal."""
+        try:
+            answer: Any = self._call("GET", f"subjects/{_segment(subject)}/versions")
+        except RegistryRefusal as refusal:
+            if refusal.code == SUBJECT_NOT_FOUND:
+                return []
+            raise
+        return sorted(int(version) for version in answer)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        url = f"{self._url}/{path}"
+        content = None if body is None else json.dumps(body)
+        try:
+            response = self._client.request(method, url, content=content)
+        except httpx.TransportError as error:
+            raise Away(f"the schema registry at {self._url} does not answer: {error or type(error).__name__}") from error
+        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status_code in _WAIT:
+            raise Away(f"the schema registry at {self._url} answers {response.status_code}")
+        try:
+            answer = response.json()
+        except ValueError:
+            raise RegistryRefusal(response.status_code, f"{url} answers no JSON: is it a schema registry?") from None
+        if response.is_success:
+            return answer
+        raise RegistryRefusal(int(answer.get("error_code", response.status_code)), str(answer.get("message", answer)))
+
+
+def _segment(subject: str) -> str:
+    return quote(subject, safe="")

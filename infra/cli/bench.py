@@ -1,0 +1,95 @@
+"""`fleetlog bench`: measure a part beside its peers."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from infra.cli.command import Commands, add_command, duration, fail, print_json
+from infra.settings import Settings
+
+Bench = Callable[[float], dict[str, Any]]
+
+
+def _carrier(seconds: float) -> dict[str, Any]:
+    from infra.bench import carrier
+
+    return carrier.run(seconds)
+
+
+def _ingress(seconds: float) -> dict[str, Any]:
+    from infra.bench import ingress
+
+    return ingress.run(seconds)
+
+
+def _sink(seconds: float) -> dict[str, Any]:
+    from infra.bench import sink
+
+    return sink.run(seconds)
+
+
+def _decode(seconds: float) -> dict[str, Any]:
+    from infra.bench import decode
+
+    return decode.run(seconds)
+
+
+def _memory(seconds: float) -> dict[str, Any]:
+    from infra.bench import memory
+
+    return memory.run(seconds)
+
+
+BENCHES: dict[str, tuple[Bench, float]] = {
+    "carrier": (_carrier, 80.0),
+    "ingress": (_ingress, 60.0),
+    "sink": (_sink, 60.0),
+    "decode": (_decode, 20.0),
+    "memory": (_memory, 80.0),
+}
+"""Each bench and the seconds that it measures by default; its set-up comes on top."""
+
+
+def add(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        "bench",
+        "measure a part beside its peers in the same run; starts and stops what it needs by itself",
+        "fleetlog bench carrier --seconds 30 --json",
+        _run,
+    )
+    command.add_argument("name", choices=(*BENCHES, "all"), help="what to measure")
+    command.add_argument("--seconds", type=duration, help="for how long, set-up not counted (default: by bench)")
+    command.add_argument("--json", action="store_true", help="print the figures as JSON")
+    command.add_argument("--write", metavar="FILE", help="also write them to FILE as Markdown (docs/benchmarks.md)")
+
+
+def _run(options: argparse.Namespace, settings: Settings) -> int:
+    from datetime import date
+    from pathlib import Path
+
+    from infra.bench import report
+    from infra.stack.service import StackError
+
+    names = tuple(BENCHES) if options.name == "all" else (options.name,)
+    done: list[tuple[dict[str, Any], str]] = []
+    for name in names:
+        bench, seconds = BENCHES[name]
+        if options.seconds is not None:
+            seconds = options.seconds
+        print(f"{name}: measuring for about {seconds:.0f} s", file=sys.stderr)
+        try:
+            done.append((bench(seconds), f"fleetlog bench {name} --seconds {seconds:g}"))
+        except StackError as error:
+            return fail(f"bench {name}: {error}", error.code)
+        except RuntimeError as error:
+            return fail(f"bench {name}: {error}", 1)
+        if not options.json:
+            print(report.text(done[-1][0]), end="\n\n", flush=True)
+    if options.json:
+        results = [result for result, _ in done]
+        print_json(results if options.name == "all" else results[0])
+    if options.write:
+        Path(options.write).write_text(report.document(done, date.today()), "utf-8")
+    return 0

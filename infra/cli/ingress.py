@@ -1,0 +1,113 @@
+"""`fleetlog ingress`: the process that takes uploads and Kafka-REST requests over HTTP and writes them to the log."""
+
+import argparse
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from infra.cli.command import Commands, add_command, fail
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from connectors.ports import SchemaRegistry
+
+HEARTBEATS_PER_PRESENCE = 5  # a device may miss a few heartbeats before it counts as offline
+
+
+def add(commands: Commands) -> None:
+    add_command(
+        commands,
+        "ingress",
+        "Run the ingress in the foreground: device API, Kafka-REST, OpenAPI, health, metrics. SIGTERM ends it cleanly.",
+        'fleetlog ingress   # then: curl -H "X-API-Key: $(cat .fleetlog/api-key)" http://127.0.0.1:8082/openapi.json',
+        run,
+    )
+
+
+def run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Run until a signal asks to stop. Exit code 1: the producer failed for good, a restart is needed."""
+    import uvloop
+
+    from connectors.ingress.server import PortTaken, listen
+    from infra.api_key import api_key
+    from infra.logging import configure
+
+    configure("ingress", settings.log_level)
+    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))
+    key = api_key(settings)
+    try:
+        bound = listen(settings.host, settings.ingress_port)
+    except PortTaken as error:
+        return fail(str(error), 2)
+    with bound:
+        code: int = uvloop.run(_serve(settings, key, bound))
+        return code
+
+
+async def _serve(settings: Settings, key: str, bound: object) -> int:
+    import socket
+    from functools import partial
+
+    from connectors.ingress.ingress import Ingress
+    from connectors.ingress.options import Options
+    from connectors.ingress.server import make_server, serve
+    from connectors.kafka_log import KafkaLog
+    from connectors.kafka_producer import KafkaProducer, ProducerOptions
+    from schemas.contract import load
+
+    assert isinstance(bound, socket.socket)
+    log = logging.getLogger(__name__)
+    options = Options(
+        host=settings.host,
+        port=settings.ingress_port,
+        api_key=key,
+        state_dir=settings.data,
+        request_deadline=settings.request_deadline,
+        max_body_bytes=settings.max_body_bytes,
+        max_records=settings.max_records,
+        max_depth=settings.max_depth,
+        max_gzip_ratio=settings.max_gzip_ratio,
+        idempotency_records=settings.idempotency_records,
+        heartbeat_interval=settings.presence_timeout / HEARTBEATS_PER_PRESENCE,
+    )
+    fatal: list[str] = []
+
+    def on_fatal(reason: str) -> None:
+        log.critical("the producer failed for good, the process ends: %s", reason)
+        fatal.append(reason)
+        server.stop(at_once=True)
+
+    # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
+    read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
+    producer = KafkaProducer(ProducerOptions(settings.kafka, stall_seconds=settings.request_deadline), on_fatal)
+    ingress = Ingress(options, load(), producer, _registry(settings), read_log)
+    server = make_server(options, ingress)
+    producer.start()
+    await serve(server, bound, ingress.prepare)
+    if fatal:
+        return 1
+    given_up = await producer.close(settings.request_deadline)
+    if given_up:
+        log.warning("%d records were not acknowledged; no request was told that they were", given_up)
+    return 0
+
+
+def _registry(settings: Settings) -> "SchemaRegistry":
+    """The schema registry. What it refuses is told in the ingress's own words: adapters don't know each other."""
+    from connectors.ingress.schema_ids import SchemaRefused
+    from connectors.registry import ConfluentRegistry, RegistryRefusal
+
+    class Registry(ConfluentRegistry):
+        def register(self, subject: str, schema: Mapping[str, Any]) -> int:
+            try:
+                return super().register(subject, schema)
+            except RegistryRefusal as refusal:
+                raise SchemaRefused(str(refusal)) from refusal
+
+        def schema(self, schema_id: int) -> dict[str, Any]:
+            try:
+                return super().schema(schema_id)
+            except RegistryRefusal as refusal:
+                raise SchemaRefused(str(refusal)) from refusal
+
+    return Registry(settings.registry)

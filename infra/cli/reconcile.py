@@ -1,0 +1,97 @@
+"""`fleetlog reconcile`: proof that what was sent, acknowledged, logged and projected is the same set of records."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra.cli.command import Commands, add_command, duration, fail, print_json
+from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from infra.reconcile.reconcile import Report
+
+
+def add(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        "reconcile",
+        "Compare the simulator's journal with the log, and the log with every view: each acknowledged record must be in the "
+        "log once, where it was said to be and as it was sent; each record of the log in each view once, or among the "
+        "dead letters. Exit code 1: something is lost, duplicated or changed.",
+        "fleetlog reconcile --wait 60s",
+        run,
+    )
+    command.add_argument("--journal", type=Path, metavar="DIR", help="journal folder (default: data_dir/journal)")
+    command.add_argument(
+        "--wait", type=duration, default=60.0, metavar="60s", help="longest wait for the views to come to the log's end"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace, settings: Settings) -> int:
+    """Reconcile; exit code 0 only if it is exact."""
+    from confluent_kafka import KafkaException
+
+    from connectors.ports import Away
+    from infra.simulator.journal import JournalError
+
+    try:
+        report = _reconcile(settings, options.journal or settings.data / "journal", options.wait)
+    except (Away, KafkaException) as error:
+        return fail(str(error), 3)
+    except (JournalError, ValueError) as error:
+        return fail(str(error), 1)
+    if options.json:
+        print_json(report.as_json())
+    else:
+        _print(report)
+    return 0 if report.exact else 1
+
+
+def _reconcile(settings: Settings, journal: Path, wait: float) -> "Report":
+    from infra import compose
+    from infra.reconcile.reconcile import Reconciliation, View
+    from projections.catalogue import CATALOGUE
+    from schemas import contract
+
+    stores = compose.stores(settings)
+    log = compose.log_reader(settings)
+    try:
+        views = {projection.name: View(projection, stores[projection.name]) for projection in CATALOGUE}
+        schema_of = compose.registry(settings).schema
+        return Reconciliation(views, log, contract.load(), schema_of, journal).run(wait)
+    finally:
+        log.close()
+        for store in stores.values():
+            store.close()
+
+
+def _print(report: "Report") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    told = report.as_json()
+    print(f"sent {told['sent']:,}  acknowledged {told['acknowledged']:,}  logged {told['logged']:,}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for heading in ("present", "lost", "duplicated", "set aside"):
+        table.add_column(heading, justify="right")
+    log = report.log
+    in_place = log.acknowledged - log.lost.count - log.expired
+    table.add_row("log", f"{in_place:,}", f"{log.lost.count:,}", f"{log.duplicated.count:,}", "")
+    for name, view in report.views.items():
+        counts = (view.present, view.lost.count, view.duplicated.count, view.set_aside)
+        table.add_row(name, *(f"{count:,}" for count in counts))
+    Console().print(table)
+    for what, count in told["log"].items():
+        if what not in ("lost", "duplicated") and count:
+            print(f"in the log {what}: {count:,}")
+    for name, view in report.views.items():
+        if view.behind:
+            print(f"{name} has still to fold {view.behind:,} records", file=sys.stderr)
+    for text in told["offenders"]:
+        print(text, file=sys.stderr)
+    if not told["sent"]:
+        print("the journal is empty: only the log and the views were compared")
+    print("exact" if report.exact else "NOT exact")

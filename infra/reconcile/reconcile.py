@@ -1,0 +1,157 @@
+"""Reconciliation: what was sent, acknowledged, logged and projected is the same set of records, or it is said which not."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+
+from connectors.ports import KeyedStore, LogReader, RowStore
+from infra.reconcile import gather
+from infra.reconcile.facts import POSITION, read_journal
+from infra.reconcile.log_check import LogVerdict, check_log
+from infra.reconcile.view_check import ViewVerdict, check_documents, check_rows
+from infra.simulator.journal import TOPICS
+from projections.projection import KeyedProjection, Projection
+from schemas.columns import ColumnDecoder
+from schemas.contract import Contract, Schema
+
+SchemaOf = Callable[[int], Schema]
+DEAD_LETTERS = "fleet.dead-letters"
+
+
+@dataclass(frozen=True)
+class View:
+    """A view and where it is stored."""
+
+    projection: Projection
+    store: KeyedStore | RowStore
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome."""
+
+    log: LogVerdict
+    undecodable: int
+    views: Mapping[str, ViewVerdict]
+
+    @property
+    def exact(self) -> bool:
+        return self.log.exact and all(view.exact for view in self.views.values())
+
+    def offenders(self) -> Iterable[str]:
+        """The first offending records, in words."""
+        for finding in (self.log.lost, self.log.duplicated, self.log.corrupted, self.log.unsent):
+            yield from finding.named
+        for name, view in self.views.items():
+            yield from (f"{name}: {text}" for text in (*view.lost.named, *view.duplicated.named))
+
+    def as_json(self) -> dict[str, Any]:
+        log = self.log
+        return {
+            "exact": self.exact,
+            "sent": log.sent,
+            "acknowledged": log.acknowledged,
+            "logged": log.logged + self.undecodable,
+            "log": {
+                "lost": log.lost.count,
+                "duplicated": log.duplicated.count,
+                "corrupted": log.corrupted.count,
+                "unsent": log.unsent.count,
+                "unacknowledged": log.unacknowledged,
+                "foreign": log.foreign,
+                "expired": log.expired,
+                "undecodable": self.undecodable,
+            },
+            "views": {
+                name: {
+                    "present": view.present,
+                    "lost": view.lost.count,
+                    "duplicated": view.duplicated.count,
+                    "set_aside": view.set_aside,
+                    "behind": view.behind,
+                }
+                for name, view in self.views.items()
+            },
+            "offenders": list(self.offenders()),
+        }
+
+
+class Reconciliation:
+    """Gathers and compares; one use each."""
+
+    def __init__(
+        self, views: Mapping[str, View], log: LogReader, contract: Contract, schema_of: SchemaOf, journal: Path
+    ) -> None:
+        """`schema_of` gives the schema under an id, as for ColumnDecoder."""
+        unknown = {topic for view in views.values() for topic in view.projection.topics} - set(TOPICS.values())
+        if unknown:
+            raise ValueError(f"no device writes to {', '.join(sorted(unknown))}: nothing to compare a view of it with")
+        self._views, self._log, self._folder = views, log, journal
+        self._records = {topic: contract.topics[topic].record for topic in TOPICS.values()}
+        self._decoders = {topic: ColumnDecoder(record, schema_of) for topic, record in self._records.items()}
+        self._letters = ColumnDecoder(contract.topics[DEAD_LETTERS].record, schema_of)
+
+    def run(self, wait: float) -> Report:
+        """Wait up to `wait` seconds for the views to come to the log's end of now, then compare.
+
+        Raises:
+            Away: the broker, the registry or a store does not answer.
+            JournalError: the journal is not readable.
+            ValueError: a document counts in words.
+        """
+        # In this order: what was acknowledged by now is in the log by now, what is in the log by now was journalled.
+        acknowledged = read_journal(self._folder).acknowledged
+        bounds = self._log.bounds(TOPICS.values())
+        journal = read_journal(self._folder)
+        versions = {name: view.store.live() for name, view in self._views.items()}
+        behind = self._wait(bounds, versions, wait)
+        documents = {
+            name: gather.read_documents(cast(KeyedStore, view.store), versions[name])
+            for name, view in self._views.items()
+            if isinstance(view.projection, KeyedProjection)
+        }
+        log = gather.LogGatherer(self._log, self._decoders, self._records, journal, documents).read(bounds)
+        letters = gather.dead_letters(self._log, self._letters, DEAD_LETTERS)
+        views: dict[str, ViewVerdict] = {}
+        for name, view in self._views.items():
+            topics = _Topics(view.projection.topics, bounds, log, letters.filter(pl.col("view") == name))
+            if name in documents:
+                verdict = topics.check_documents(log.documents[name], documents[name])
+            else:
+                verdict = topics.check_rows(gather.row_counts(cast(RowStore, view.store), versions[name], topics.bounds))
+            views[name] = replace(verdict, behind=behind.get(name, 0))
+        firsts = {source: first for source, (first, _) in bounds.items()}
+        return Report(check_log(journal, acknowledged, log.logged, firsts), len(log.faulty), views)
+
+    def _wait(self, bounds: gather.Bounds, versions: Mapping[str, int], seconds: float) -> dict[str, int]:
+        ends = {
+            name: {
+                source: end
+                for source, (first, end) in bounds.items()
+                if source.topic in view.projection.topics and end > first
+            }
+            for name, view in self._views.items()
+        }
+        positions = {name: partial(view.store.positions, versions[name]) for name, view in self._views.items()}
+        return gather.wait_for_views(positions, ends, seconds)
+
+
+class _Topics:
+    """The part of the log that one view reads."""
+
+    def __init__(self, topics: Sequence[str], bounds: gather.Bounds, log: gather.Log, letters: pl.DataFrame) -> None:
+        self.bounds = {source: found for source, found in bounds.items() if source.topic in topics}
+        read = pl.col("kind").is_in([int(gather.KINDS[topic]) for topic in topics])
+        self._logged, self._faulty = log.logged.filter(read), log.faulty.filter(read)
+        self._set_aside = letters.select(POSITION)
+
+    def check_rows(self, actual: pl.DataFrame) -> ViewVerdict:
+        return check_rows(self._logged.select(*POSITION, "rows"), actual, self._faulty, self._set_aside)
+
+    def check_documents(self, expected: pl.DataFrame, documents: gather.Documents) -> ViewVerdict:
+        trimmed = {source.topic for source, (first, _) in self.bounds.items() if first > 0}
+        return check_documents(expected, documents.counted, trimmed, self._faulty, self._set_aside)

@@ -1,0 +1,291 @@
+"""A run of the simulator: takes what is due, sends it, sends it again until it is acknowledged."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infra.simulator import api
+from infra.simulator.content import Content
+from infra.simulator.delivery import Delivery, Upload, deliveries
+from infra.simulator.device import FIRMWARE, Device, Fields
+from infra.simulator.fleet import MOST_ROWS, Member, Plan
+from infra.simulator.host import Host
+from infra.simulator.http import Address, Connection, Lost, Response
+from infra.simulator.journal import TOPICS, JournalWriter, Kind
+from infra.simulator.schedule import Schedule
+from infra.simulator.tally import Tally
+from schemas.contract import Contract
+
+UNAUTHORIZED = (401, 403)
+
+
+class Unreachable(Exception):
+    """The ingress never answered."""
+
+
+class NotAllowed(Exception):
+    """The ingress does not take the API key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """It is a device's turn to make an upload: for telemetry of so many rows each."""
+
+    member: Member
+    kind: Kind
+    rows: tuple[int, ...] = ()
+
+
+Item = Turn | Delivery
+
+
+class Simulation:
+    """One run. Make it, `await run()`, read `tally`."""
+
+    def __init__(
+        self, plan: Plan, members: Sequence[Member], journal: JournalWriter, address: Address, contract: Contract
+    ) -> None:
+        self.tally = Tally(devices=len(members))
+        self._plan, self._members, self._journal, self._address = plan, members, journal, address
+        self._contents = {kind: Content(contract.topics[topic].record) for kind, topic in TOPICS.items()}
+        self._chance = random.Random(plan.seed)
+        self._schedule: Schedule[Item] = Schedule()
+        self._by_device = {member.device.id: member for member in members}
+        self._host = Host()
+        self._figures: tuple[float, dict[str, Any]] = (0.0, {})
+        self._stopping = asyncio.Event()
+        self._started = time.monotonic()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no new uploads are made any more."""
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Make no new uploads; those under way are still delivered."""
+        self._stopping.set()
+
+    async def run(self, report: Callable[[Tally], None], every: float) -> None:
+        """Run until the plan's end or `stop`, then deliver what is outstanding. `report` is called `every` seconds.
+
+        Raises:
+            Unreachable, NotAllowed.
+        """
+        self._started = self.tally.started = time.monotonic()
+        for member in self._members:
+            member.device.start(self._journal)
+            self._schedule.add(self._started, Turn(member, Kind.REGISTRATION))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                workers = [tasks.create_task(self._work()) for _ in range(self._plan.connections)]
+                reports = tasks.create_task(self._report(report, every))
+                await self._last(workers)
+                reports.cancel()
+                self._schedule.close()
+        except ExceptionGroup as failed:  # one reason is enough, and a task's failure has cancelled the others
+            raise failed.exceptions[0] from None
+
+    async def _last(self, workers: "Sequence[asyncio.Task[None]]") -> None:
+        """Wait for the end of making, then of delivering."""
+        try:
+            async with asyncio.timeout(self._plan.seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            self._stopping.set()
+        self._hurry()
+        give_up = time.monotonic() + self._plan.drain
+        while self.tally.outstanding and time.monotonic() < give_up and not all(worker.done() for worker in workers):
+            await asyncio.sleep(0.05)
+        for worker in workers:
+            worker.cancel()
+
+    def _hurry(self) -> None:
+        """Nothing is held back any longer, and whose turn it is makes nothing any more."""
+        now = time.monotonic()
+        for due, item in self._schedule.clear():
+            if isinstance(item, Delivery):
+                self._schedule.add(due if item.tries else now, item)
+
+    async def _report(self, report: Callable[[Tally], None], every: float) -> None:
+        while True:
+            await asyncio.sleep(every)
+            report(self.tally)
+            if not self.tally.answered and self.tally.seconds > self._plan.patience:
+                raise Unreachable(f"{self._address.host}:{self._address.port} never answered")
+
+    # --- sending
+
+    async def _work(self) -> None:
+        connection = Connection(self._address, self._plan.timeout)
+        try:
+            while (item := await self._schedule.next()) is not None:
+                if isinstance(item, Delivery):
+                    await self._deliver(connection, item)
+                elif not self._stopping.is_set():
+                    self._take(item)
+        finally:
+            connection.close()
+
+    async def _deliver(self, connection: Connection, delivery: Delivery) -> None:
+        tally, device = self.tally, delivery.upload.device
+        tally.in_flight += 1
+        tally.requests += 1
+        device.tries += 1
+        cut, delivery.cut = delivery.cut, None
+        began = time.perf_counter()
+        try:
+            response = await connection.post(delivery.upload.path, delivery.body, cut)
+        except Lost as lost:
+            if cut is None:
+                tally.errors[lost.reason] += 1
+            device.errors += 1
+            self._again(delivery, 0.0)
+        else:
+            tally.answered = True
+            seconds = time.perf_counter() - began
+            device.latency, device.throughput = 1000 * seconds, 8 * len(delivery.body) / seconds
+            self._answered(delivery, response)
+        finally:
+            tally.in_flight -= 1
+
+    def _again(self, delivery: Delivery, retry_after: float) -> None:
+        self.tally.retries += 1
+        delivery.tries += 1
+        delivery.due = time.monotonic() + delivery.pause(retry_after, self._chance)
+        self._schedule.add(delivery.due, delivery)
+
+    def _answered(self, delivery: Delivery, response: Response) -> None:
+        if response.status in UNAUTHORIZED:
+            raise NotAllowed(f"the ingress answers {response.status}: set FLEETLOG_API_KEY to its key")
+        upload = delivery.upload
+        verdicts = api.verdicts(upload.kind, upload.count, response.status, response.body)
+        refusals = [verdict for verdict in verdicts if isinstance(verdict, api.Refused)]
+        if delivery.broken:
+            self._broken_answered(delivery, refusals, response)
+            return
+        self._acknowledge(upload, verdicts)
+        for refusal in refusals:
+            self.tally.errors[refusal.why] += 1
+        if any(refusal.later for refusal in refusals):
+            self._again(delivery, _retry_after(response))
+            return
+        self.tally.refused += len(refusals)
+        self._done(delivery)
+
+    def _broken_answered(self, delivery: Delivery, refusals: Sequence[api.Refused], response: Response) -> None:
+        if any(refusal.later for refusal in refusals):
+            self._again(delivery, _retry_after(response))
+            return
+        accepted = delivery.upload.count - len(refusals)
+        if accepted:
+            self.tally.errors["broken upload accepted"] += accepted
+            self.tally.refused += accepted  # whatever the ingress made of it, it is not what was sent
+        self._done(delivery)
+
+    def _acknowledge(self, upload: Upload, verdicts: Sequence[api.Verdict]) -> None:
+        fresh = []
+        for i, verdict in enumerate(verdicts):
+            if isinstance(verdict, api.Refused):
+                continue
+            position = (verdict.partition, verdict.offset)
+            known = upload.positions.setdefault(i, position)
+            if known is position:
+                self.tally.acknowledged += 1
+            elif known != position:
+                self.tally.errors["retry answered with another position"] += 1
+            if known is position or known != position:
+                fresh.append((upload.first + i, *position))
+        if fresh:
+            self._journal.acknowledged(upload.kind, upload.boot, fresh)
+
+    def _done(self, delivery: Delivery) -> None:
+        self.tally.outstanding -= 1
+        if delivery.follows:
+            self._follow(delivery.upload)
+
+    # --- making
+
+    def _follow(self, upload: Upload) -> None:
+        """What a device does after an upload."""
+        if self._stopping.is_set():
+            return
+        member = self._by_device[upload.device.id]
+        now = time.monotonic()
+        match upload.kind:
+            case Kind.REGISTRATION if upload.positions:
+                self.tally.registered += 1
+                self._event(member, "started", {"firmware_version": FIRMWARE})
+                self._schedule.add(now + member.phase * self._plan.heartbeat, Turn(member, Kind.HEARTBEAT))
+                self._next_telemetry(member)
+            case Kind.TELEMETRY:
+                self._next_telemetry(member)
+            case Kind.HEARTBEAT:
+                self._schedule.add(now + self._plan.heartbeat, Turn(member, Kind.HEARTBEAT))
+            case Kind.EVENT:
+                upload.device.events_sent += 1
+
+    def _next_telemetry(self, member: Member) -> None:
+        rows = tuple(self._chance.randint(1, MOST_ROWS) for _ in range(self._plan.batch))
+        self._schedule.add(self._started + member.due(sum(rows)), Turn(member, Kind.TELEMETRY, rows))
+
+    def _take(self, turn: Turn) -> None:
+        member, device = turn.member, turn.member.device
+        match turn.kind:
+            case Kind.REGISTRATION:
+                self._upload(member, turn.kind, 0, [device.registration()])
+            case Kind.HEARTBEAT:
+                fields = device.heartbeat(self._host_figures())
+                self._upload(member, turn.kind, fields["sequence"], [fields])
+            case _:
+                self._telemetry(member, turn.rows)
+
+    def _telemetry(self, member: Member, rows: Sequence[int]) -> None:
+        device = member.device
+        if self._plan.faults.reboot and self._chance.random() < self._plan.faults.reboot:
+            self.tally.injected["reboot"] += 1
+            device.start(self._journal)
+            self._event(member, "started", {"firmware_version": FIRMWARE})
+        uploads = []
+        for count in rows:
+            fields, events = device.telemetry(count)
+            uploads.append(fields)
+            self.tally.readings += len(fields["readings"])
+            for event in events:
+                self._upload(member, Kind.EVENT, event["sequence"], [event])
+        self._upload(member, Kind.TELEMETRY, uploads[0]["sequence"], uploads)
+
+    def _event(self, member: Member, event_type: str, metadata: Fields) -> None:
+        event = member.device.event(event_type, metadata)
+        self._upload(member, Kind.EVENT, event["sequence"], [event])
+
+    def _upload(self, member: Member, kind: Kind, first: int, uploads: Sequence[Fields]) -> None:
+        """Journal an upload and put its deliveries on the schedule."""
+        device: Device = member.device
+        upload = Upload(device, kind, device.boot, first, len(uploads), api.path(kind, device.id), api.body(uploads))
+        self._journal.sent(kind, device.boot, first, [self._contents[kind].digest(fields) for fields in uploads])
+        self.tally.sent += len(uploads)
+        errands = list(deliveries(upload, self._plan.faults, member.pace, self._chance, self._note))
+        for errand in errands:
+            self.tally.outstanding += 1
+            self._schedule.add(errand.due, errand)
+        if not any(errand.follows for errand in errands):
+            self._follow(upload)
+
+    def _note(self, fault: str) -> None:
+        self.tally.injected[fault] += 1
+
+    def _host_figures(self) -> dict[str, Any]:
+        taken, figures = self._figures
+        if time.monotonic() - taken > 1.0:
+            figures = self._host.figures()
+            self._figures = (time.monotonic(), figures)
+        return figures
+
+
+def _retry_after(response: Response) -> float:
+    """Seconds that the server asked for; 0 without a number (its form as a date is not used by the API)."""
+    text = response.headers.get(b"retry-after", b"")
+    return float(text) if text.isdigit() else 0.0

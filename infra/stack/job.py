@@ -1,0 +1,70 @@
+"""The main job of `fleetlog run`: the simulator, then the reconciliation."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from infra.settings import Settings, child_environment
+from infra.stack.child import LAUNCHER
+
+CATCH_UP_SECONDS = 90.0  # the views are given this long after the last record
+STOP_SECONDS = 90.0  # the simulator is given this long to get its outstanding uploads acknowledged
+
+
+async def simulate_and_reconcile(settings: Settings, seconds: float | None, stop: asyncio.Event) -> int:
+    """Run the simulator for `seconds` (None: until `stop`), wait for the views, print the reconciliation.
+
+    Returns 0 if the simulator ended well and the reconciliation is exact, else the exit code of what was not.
+    """
+    span = () if seconds is None else ("--for", f"{seconds:.3f}s")
+    async with _command(settings, "simulate", *span) as simulator:
+        simulated = await _until_done_or_stopped(simulator, stop)
+    print("waiting for the views to catch up", flush=True)
+    until = time.monotonic() + CATCH_UP_SECONDS
+    while time.monotonic() < until:
+        async with _command(settings, "reconcile", "--json", quiet=True) as attempt:
+            if await attempt.wait() == 0:
+                break
+        await asyncio.sleep(1.0)
+    async with _command(settings, "reconcile") as shown:
+        return await shown.wait() or simulated
+
+
+@asynccontextmanager
+async def _command(settings: Settings, *arguments: str, quiet: bool = False) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A fleetlog command as a child that ends with this process; it shares the terminal, unless `quiet`."""
+    output = asyncio.subprocess.DEVNULL if quiet else None
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid())),
+        *(sys.executable, "-P", "-m", "infra.cli.main", *arguments),
+        env=child_environment(settings.environment()),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,  # Ctrl-C reaches the supervisor only, which passes it on once
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:  # the job is cut short
+            process.kill()
+            await process.wait()
+
+
+async def _until_done_or_stopped(process: asyncio.subprocess.Process, stop: asyncio.Event) -> int:
+    """The exit code of the simulator, which is asked to come to its end when `stop` is set."""
+    ended, asked = asyncio.ensure_future(process.wait()), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([ended, asked], return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            process.send_signal(signal.SIGINT)
+            await asyncio.wait([ended], timeout=STOP_SECONDS)
+        if not ended.done():
+            process.kill()
+        return await ended
+    finally:
+        asked.cancel()

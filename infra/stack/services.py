@@ -1,0 +1,104 @@
+"""The services of the local stack, made from the settings. An outside broker, Redis, ClickHouse, registry or ingress
+takes the place of the local one."""
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+
+from infra.settings import Settings
+from infra.stack import broker, health, redis_server, registry
+from infra.stack.service import Port, Service, StackError
+
+STORES = ("broker", "redis", "clickhouse", "registry")
+CONTRACT = ("topics", "schemas")
+
+
+def plan(settings: Settings, only: Iterable[str] | None = None, registry_management_port: int = 0) -> tuple[Service, ...]:
+    """The services to run, those named in `only` if given ("workers" stands for all workers).
+
+    Raises:
+        StackError: `only` names something unknown, or something that a setting has replaced by an outside one.
+    """
+    settings = replace(settings, data_dir=str(settings.data))  # processes of the stack run in other directories
+    made: dict[str, Callable[[], Service | None]] = {
+        "broker": lambda: None if settings.bootstrap_servers else broker.service(settings),
+        "redis": lambda: None if settings.redis_url else redis_server.service(settings),
+        "clickhouse": lambda: None if settings.clickhouse_host else clickhouse(settings),
+        "registry": lambda: None if settings.registry_url else registry.service(settings, registry_management_port),
+        "topics": lambda: contract_step(settings, "topics", ("topics", "apply"), ("broker",)),
+        "schemas": lambda: contract_step(settings, "schemas", ("schema", "register"), ("registry",)),
+        "ingress": lambda: None if settings.ingress_url else ingress(settings),
+    }
+    for index in range(settings.workers):
+        made[f"worker-{index}"] = partial(worker, settings, index)
+    names = list(made) if only is None else _selected(list(made), only)
+    services = {name: made[name]() for name in names}
+    replaced = [name for name, service in services.items() if service is None]
+    if only is not None and replaced:
+        raise StackError(f"{', '.join(replaced)}: the settings name an outside one, there is none to start", 2)
+    return tuple(service for service in services.values() if service is not None)
+
+
+def _selected(known: list[str], only: Iterable[str]) -> list[str]:
+    wanted = set()
+    for name in only:
+        group = [k for k in known if k.startswith("worker-")] if name == "workers" else [name]
+        unknown = [n for n in group if n not in known]
+        if unknown or not group:
+            raise StackError(f"the stack has no {name!r}; it has {', '.join(known)}", 2)
+        wanted.update(group)
+    return [name for name in known if name in wanted]
+
+
+def _own(settings: Settings, name: str, *arguments: str) -> Service:
+    """A service that is a module of this project, run by this interpreter (-P: not from its working directory)."""
+    return Service(
+        name=name,
+        command=(sys.executable, "-P", "-m", *arguments),
+        directory=settings.data / "run" / name,
+        environment=settings.environment(),
+    )
+
+
+def clickhouse(settings: Settings) -> Service:
+    bare = _own(
+        settings,
+        "clickhouse",
+        *("infra.chserver", "--path", str(settings.data / "clickhouse"), "--host", settings.host),
+        *("--tcp-port", str(settings.clickhouse_port), "--http-port", str(settings.clickhouse_http_port)),
+    )
+    user, password = settings.clickhouse_user, settings.clickhouse_password
+    return replace(
+        bare,
+        check=lambda: health.clickhouse(settings.host, settings.clickhouse_port, user, password),
+        ports=(
+            Port("clickhouse_port", settings.clickhouse_port),
+            Port("clickhouse_http_port", settings.clickhouse_http_port),
+        ),
+    )
+
+
+def contract_step(settings: Settings, name: str, command: tuple[str, ...], after: tuple[str, ...]) -> Service:
+    """A step that puts the contract (topics, schemas) in place and ends."""
+    return replace(_own(settings, name, "infra.cli.main", *command), after=after)
+
+
+def ingress(settings: Settings) -> Service:
+    return replace(
+        _own(settings, "ingress", "infra.cli.main", "ingress"),
+        check=lambda: health.http_ok(settings.host, settings.ingress_port, "/health/ready"),
+        after=(*CONTRACT, "broker", "registry"),
+        ports=(Port("ingress_port", settings.ingress_port),),
+    )
+
+
+def worker(settings: Settings, index: int) -> Service:
+    port = settings.worker_metrics_port + index
+    return replace(
+        _own(settings, f"worker-{index}", "infra.cli.main", "worker", "--index", str(index)),
+        check=lambda: health.http_ok(settings.host, port, "/health"),
+        after=(*CONTRACT, *STORES),
+        ports=(Port("worker_metrics_port", port),),
+        stop_seconds=20.0,
+    )

@@ -1,0 +1,275 @@
+"""A strict reader of Avro bodies, compiled from a schema: the reference for what a body says, and whether it is one.
+
+It accepts exactly what the Avro specification defines. Each of the following, which common readers let pass, is refused:
+bytes after the end, a union or enum index out of range or negative, a boolean byte other than 0 and 1, an int or long
+that does not fit, a block whose byte count is wrong. A length is compared with the bytes that are left before anything
+is allocated, so hostile bytes cost no memory. Logical types are ignored: a timestamp is its integer.
+"""
+
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from schemas.shape import INT_MAX, INT_MIN, shown
+
+MOST_VARINT_BYTES = 10
+_FLOAT, _DOUBLE = struct.Struct("<f"), struct.Struct("<d")
+
+Read = Callable[[bytes, int], tuple[Any, int]]
+"""Reads a value from (body, position); returns it and the position after it."""
+
+
+class Undecodable(ValueError):
+    """The bytes are not a value of the schema. `place` is the path of the fault within the record, may be empty."""
+
+    def __init__(self, message: str, place: str = "") -> None:
+        super().__init__(f"{place}: {message}" if place else message)
+        self.message, self.place = message, place
+
+    def within(self, outer: str) -> "Undecodable":
+        """The same fault, seen from one level further out."""
+        joint = "." if self.place and not self.place.startswith("[") else ""
+        return Undecodable(self.message, f"{outer}{joint}{self.place}")
+
+
+class BadSchema(ValueError):
+    """A schema can't be read with."""
+
+
+def compile_reader(parsed: Any) -> Callable[[bytes], Any]:
+    """A function from a whole body to its value; it raises Undecodable.
+
+    `parsed` is a schema whose names are resolved to full names (fastavro.parse_schema does that).
+
+    Raises:
+        BadSchema: it has an array of items that take no bytes, or a type that Avro does not have.
+    """
+    read = _Compiler().reader(parsed)
+
+    def whole(body: bytes) -> Any:
+        try:
+            value, end = read(body, 0)
+        except RecursionError:
+            raise Undecodable("is nested too deeply") from None
+        if end != len(body):
+            raise Undecodable(f"{len(body) - end} bytes are left over after the record's end")
+        return value
+
+    return whole
+
+
+def read_long(body: bytes, at: int) -> tuple[int, int]:
+    """A zigzag varint of at most 64 bits."""
+    number = shift = 0
+    for end in range(at, min(at + MOST_VARINT_BYTES, len(body))):
+        byte = body[end]
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            if number >> 64:
+                raise Undecodable("an integer of more than 64 bits")
+            return (number >> 1) ^ -(number & 1), end + 1
+        shift += 7
+    if len(body) - at >= MOST_VARINT_BYTES:
+        raise Undecodable("an integer of more than 10 bytes")
+    raise Undecodable("the bytes end within an integer")
+
+
+def _read_int(body: bytes, at: int) -> tuple[int, int]:
+    number, end = read_long(body, at)
+    if not INT_MIN <= number <= INT_MAX:
+        raise Undecodable(f"{number} does not fit into an int of 32 bits")
+    return number, end
+
+
+def _read_null(_body: bytes, at: int) -> tuple[None, int]:
+    return None, at
+
+
+def _read_boolean(body: bytes, at: int) -> tuple[bool, int]:
+    if at >= len(body):
+        raise Undecodable("the bytes end where a boolean should be")
+    if body[at] > 1:
+        raise Undecodable(f"{body[at]:#04x} is no boolean")
+    return body[at] == 1, at + 1
+
+
+def _read_float(body: bytes, at: int) -> tuple[float, int]:
+    return _FLOAT.unpack_from(body, _room(body, at, 4) - 4)[0], at + 4
+
+
+def _read_double(body: bytes, at: int) -> tuple[float, int]:
+    return _DOUBLE.unpack_from(body, _room(body, at, 8) - 8)[0], at + 8
+
+
+def _room(body: bytes, at: int, size: int) -> int:
+    """The position after `size` bytes from `at`, which must be there."""
+    if size < 0:
+        raise Undecodable(f"a negative length, {size}")
+    if size > len(body) - at:
+        raise Undecodable(f"needs {size} bytes, {len(body) - at} are left")
+    return at + size
+
+
+def _read_bytes(body: bytes, at: int) -> tuple[bytes, int]:
+    size, start = read_long(body, at)
+    end = _room(body, start, size)
+    return body[start:end], end
+
+
+def _read_string(body: bytes, at: int) -> tuple[str, int]:
+    raw, end = _read_bytes(body, at)
+    try:
+        return raw.decode("utf-8"), end
+    except UnicodeDecodeError as error:
+        raise Undecodable(f"is not UTF-8 at its byte {error.start}") from None
+
+
+_PRIMITIVES: Mapping[str, Read] = {
+    "null": _read_null,
+    "boolean": _read_boolean,
+    "int": _read_int,
+    "long": read_long,
+    "float": _read_float,
+    "double": _read_double,
+    "bytes": _read_bytes,
+    "string": _read_string,
+}
+
+
+class _Compiler:
+    """Holds the named types while a schema is compiled; a recursive type finds its own reader there at run time."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, Read] = {}
+        self._schemas: dict[str, Any] = {}
+
+    def reader(self, schema: Any) -> Read:
+        if isinstance(schema, list):
+            return self._union(schema)
+        kind = schema["type"] if isinstance(schema, dict) else schema
+        if isinstance(kind, dict | list):
+            return self.reader(kind)
+        if kind in _PRIMITIVES:
+            return _PRIMITIVES[kind]
+        match kind:
+            case "record" | "error":
+                return self._name(schema, self._record)
+            case "enum":
+                return self._name(schema, self._enum)
+            case "fixed":
+                return self._name(schema, self._fixed)
+            case "array":
+                self._refuse_empty_items(schema["items"])
+                return _blocks(self.reader(schema["items"]))
+            case "map":
+                return _map(self.reader(schema["values"]))
+        if kind not in self._schemas:
+            raise BadSchema(f"unknown type {shown(kind)}")
+        return lambda body, at: self._named[kind](body, at)
+
+    def _name(self, schema: Any, compile_: Callable[[Any], Read]) -> Read:
+        self._schemas[schema["name"]] = schema
+        made = compile_(schema)
+        self._named[schema["name"]] = made
+        return made
+
+    def _record(self, schema: Any) -> Read:
+        parts = [(field["name"], self.reader(field["type"])) for field in schema["fields"]]
+
+        def read(body: bytes, at: int) -> tuple[dict[str, Any], int]:
+            values = {}
+            for name, part in parts:
+                try:
+                    values[name], at = part(body, at)
+                except Undecodable as fault:
+                    raise fault.within(name) from None
+            return values, at
+
+        return read
+
+    def _enum(self, schema: Any) -> Read:
+        symbols = tuple(schema["symbols"])
+
+        def read(body: bytes, at: int) -> tuple[str, int]:
+            index, at = read_long(body, at)
+            if not 0 <= index < len(symbols):
+                raise Undecodable(f"{index} is not the number of one of {len(symbols)} symbols")
+            return symbols[index], at
+
+        return read
+
+    def _fixed(self, schema: Any) -> Read:
+        size = schema["size"]
+        return lambda body, at: (body[at : _room(body, at, size)], at + size)
+
+    def _union(self, branches: list[Any]) -> Read:
+        readers = [self.reader(branch) for branch in branches]
+
+        def read(body: bytes, at: int) -> tuple[Any, int]:
+            index, at = read_long(body, at)
+            if not 0 <= index < len(readers):
+                raise Undecodable(f"{index} is not the number of one of {len(readers)} branches")
+            return readers[index](body, at)
+
+        return read
+
+    def _refuse_empty_items(self, items: Any) -> None:
+        if self._may_be_empty(items, frozenset()):
+            raise BadSchema("an array of items that take no bytes: a few bytes could ask for endless many")
+
+    def _may_be_empty(self, schema: Any, seen: frozenset[str]) -> bool:
+        kind = schema["type"] if isinstance(schema, dict) else schema
+        if isinstance(kind, dict):
+            return self._may_be_empty(kind, seen)
+        if isinstance(schema, dict) and kind in ("record", "error"):
+            inner = seen | {schema["name"]}
+            return all(self._may_be_empty(field["type"], inner) for field in schema["fields"])
+        if isinstance(kind, str) and kind in self._schemas and kind not in seen:
+            return self._may_be_empty(self._schemas[kind], seen)
+        size: int = schema["size"] if kind == "fixed" else 0 if kind == "null" else 1
+        return size == 0
+
+
+def _block(body: bytes, at: int) -> tuple[int, int, int | None]:
+    """The head of a block: item count, position after the head, and where the block ends if it says so."""
+    count, at = read_long(body, at)
+    if count >= 0:
+        return count, at, None
+    size, at = read_long(body, at)
+    return -count, at, _room(body, at, size)
+
+
+def _blocks(item: Read) -> Read:
+    def read(body: bytes, at: int) -> tuple[list[Any], int]:
+        values: list[Any] = []
+        while True:
+            count, at, end = _block(body, at)
+            if count == 0 and end is None:
+                return values, at
+            if count > len(body) - at:
+                raise Undecodable(f"a block of {count} items in {len(body) - at} bytes")
+            for _ in range(count):
+                try:
+                    value, at = item(body, at)
+                except Undecodable as fault:
+                    raise fault.within(f"[{len(values)}]") from None
+                values.append(value)
+            if end not in (None, at):
+                raise Undecodable("a block is not as long as it says")
+
+    return read
+
+
+def _map(value: Read) -> Read:
+    def pair(body: bytes, at: int) -> tuple[tuple[str, Any], int]:
+        key, at = _read_string(body, at)
+        found, at = value(body, at)
+        return (key, found), at
+
+    pairs = _blocks(pair)
+
+    def read(body: bytes, at: int) -> tuple[dict[str, Any], int]:
+        found, at = pairs(body, at)
+        return dict(found), at
+
+    return read

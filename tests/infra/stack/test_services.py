@@ -1,0 +1,96 @@
+"""Which services the settings ask for, and how."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infra.settings import Settings, child_environment
+from infra.stack import broker
+from infra.stack.service import StackError, levels
+from infra.stack.services import plan
+
+ALL = ["broker", "redis", "clickhouse", "registry", "topics", "schemas", "ingress", "worker-0", "worker-1"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=str(tmp_path), workers=2)
+
+
+def names(settings: Settings, only: list[str] | None = None) -> list[str]:
+    return [service.name for service in plan(settings, only)]
+
+
+def test_everything_by_default(settings: Settings) -> None:
+    assert names(settings) == ALL
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "name"),
+    [
+        ("bootstrap_servers", "kafka:9092", "broker"),
+        ("redis_url", "redis://redis:6379/0", "redis"),
+        ("clickhouse_host", "clickhouse", "clickhouse"),
+        ("registry_url", "http://registry:8081", "registry"),
+        ("ingress_url", "http://ingress:8082", "ingress"),
+    ],
+)
+def test_an_outside_one_takes_the_place_of_the_local_one(settings: Settings, setting: str, value: str, name: str) -> None:
+    outside = replace(settings, **{setting: value})
+    assert names(outside) == [one for one in ALL if one != name]
+    with pytest.raises(StackError, match=f"{name}: the settings name an outside one"):
+        plan(outside, [name])
+
+
+def test_a_choice_keeps_the_order_and_knows_all_workers(settings: Settings) -> None:
+    assert names(settings, ["workers", "broker"]) == ["broker", "worker-0", "worker-1"]
+    with pytest.raises(StackError, match="the stack has no 'worker-2'"):
+        plan(settings, ["worker-2"])
+
+
+def test_what_needs_what(settings: Settings) -> None:
+    order = [{service.name for service in level} for level in levels(plan(settings))]
+    assert order == [
+        {"broker", "redis", "clickhouse"},
+        {"registry", "topics"},
+        {"schemas"},
+        {"ingress", "worker-0", "worker-1"},
+    ]
+
+
+def test_each_port_names_its_setting(settings: Settings) -> None:
+    for service in plan(settings):
+        for port in service.ports:
+            base = getattr(settings, port.setting)
+            assert port.number == base + (1 if service.name == "worker-1" else 0)
+
+
+def test_own_processes_get_the_settings_and_an_absolute_data_directory(settings: Settings) -> None:
+    (worker,) = plan(replace(settings, data_dir="relative", log_level="DEBUG"), ["worker-1"])
+    assert worker.environment["FLEETLOG_DATA_DIR"] == str(Path("relative").resolve())
+    assert worker.environment["FLEETLOG_LOG_LEVEL"] == "DEBUG"
+    assert worker.command[-4:] == ("infra.cli.main", "worker", "--index", "1")
+
+
+def test_no_password_is_on_a_command_line(settings: Settings) -> None:
+    secret = replace(settings, clickhouse_password="hush", api_key="hush")
+    assert not [service.name for service in plan(secret) if any("hush" in word for word in service.command)]
+
+
+def test_a_child_gets_no_setting_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETLOG_REDIS_URL", "redis://elsewhere:1/0")
+    monkeypatch.setenv("KEPT", "yes")
+    made = child_environment({"FLEETLOG_REDIS_PORT": "7"})
+    assert made["FLEETLOG_REDIS_PORT"] == "7"
+    assert made["KEPT"] == "yes"
+    assert "FLEETLOG_REDIS_URL" not in made
+
+
+def test_the_broker_listens_on_the_given_host_only_and_takes_the_largest_body(settings: Settings) -> None:
+    text = broker.properties(replace(settings, host="127.0.0.9", max_body_bytes=40_000_000))
+    values = dict(line.split("=", 1) for line in text.splitlines())
+    assert values["listeners"] == "PLAINTEXT://127.0.0.9:9092,CONTROLLER://127.0.0.9:9093"
+    assert values["advertised.listeners"] == "PLAINTEXT://127.0.0.9:9092"
+    assert int(values["message.max.bytes"]) >= 40_000_000
+    assert values["auto.create.topics.enable"] == "false"

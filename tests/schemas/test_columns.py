@@ -1,0 +1,358 @@
+"""A batch as columns says of each record what the reference decoder and the contract's bounds say of it."""
+
+import copy
+import json
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.avro_writer import long_bytes
+from schemas.codec import Decoder, Encoder, Undecodable, encode
+from schemas.columns import ColumnDecoder, Columns, frame_schema, supports_columns
+from schemas.contract import RecordType, Schema
+from schemas.shape import shape_of, violations
+from schemas.wire import PREFIX_BYTES, UnknownSchema, prefix
+from tests.schemas.records import NAMES, RECORDS, anything, same, within
+
+ID, OLDER, OTHER = 7, 8, 9
+SLOW = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def older(schema: Schema) -> Schema:
+    """A writer schema that differs from the contract's: one nullable field less."""
+    made = copy.deepcopy(schema)
+    optional = [field for field in made["fields"] if "default" in field]
+    if optional:
+        made["fields"].remove(optional[-1])
+    else:
+        made["fields"].append({"name": "gone", "type": "long"})
+    return made
+
+
+def schemas_of(record: RecordType) -> dict[int, Schema]:
+    other = RECORDS["TelemetryReceived" if record.name == "DeviceRegistered" else "DeviceRegistered"]
+    return {ID: record.schema, OLDER: older(record.schema), OTHER: other.schema}
+
+
+def decoder(record: RecordType, known: dict[int, Schema] | None = None) -> ColumnDecoder:
+    schemas = schemas_of(record) if known is None else known
+
+    def schema_of(number: int) -> Schema:
+        if number not in schemas:
+            raise UnknownSchema(f"no {number}")
+        return schemas[number]
+
+    return ColumnDecoder(record, schema_of)
+
+
+def expected(record: RecordType, values: list[bytes | None]) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
+    """Good rows and reasons of the others by place, from the reference decoder alone."""
+    schemas, shape = schemas_of(record), shape_of(record.schema)
+    rows: dict[int, dict[str, Any]] = {}
+    reasons: dict[int, str] = {}
+    for i, value in enumerate(values):
+        if value is None:
+            reasons[i] = "tombstone"
+        elif len(value) < PREFIX_BYTES or value[0] != 0:
+            reasons[i] = "not-framed"
+        elif (number := int.from_bytes(value[1:5], "big")) not in schemas:
+            reasons[i] = "unknown-schema"
+        elif number == OTHER:
+            reasons[i] = "wrong-record-type"
+        else:
+            try:
+                row = Decoder(schemas[number], record.schema).decode(value[PREFIX_BYTES:])
+            except Undecodable:
+                reasons[i] = "undecodable"
+                continue
+            if any(violations(shape, row, "")):
+                reasons[i] = "out-of-contract"
+            else:
+                rows[i] = row
+    return rows, reasons
+
+
+def agrees(record: RecordType, values: list[bytes | None], columns: Columns) -> None:
+    rows, reasons = expected(record, values)
+    assert {fault.index: fault.reason for fault in columns.faults} == reasons
+    assert [fault.index for fault in columns.faults] == sorted(reasons)
+    assert dict(columns.frame.schema) == frame_schema(record)
+    made = {row.pop("index"): row for row in columns.frame.to_dicts()}
+    assert list(made) == sorted(rows)
+    assert all(same(made[i], rows[i]) for i in rows)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+@SLOW
+def test_columns_are_what_the_reference_decoder_reads(name: str, data: st.DataObject) -> None:
+    record = RECORDS[name]
+    drawn = data.draw(st.lists(anything(shape_of(record.schema)) | within(shape_of(record.schema)), max_size=8))
+    values: list[bytes | None] = [prefix(ID) + Encoder(record).encode(one) for one in drawn]
+    agrees(record, values, decoder(record).decode(values))
+
+
+def corrupted(draw: st.DrawFn, value: bytes) -> bytes | None:
+    how = draw(st.sampled_from(["whole", "whole", "flip", "cut", "longer", "id", "frame", "tombstone", "garbage", "octet"]))
+    at = draw(st.integers(0, len(value) - 1))
+    if how == "flip":
+        return value[:at] + bytes([value[at] ^ 1 << draw(st.integers(0, 7))]) + value[at + 1 :]
+    if how == "octet":
+        return value[:at] + draw(st.binary(min_size=1, max_size=1)) + value[at + 1 :]
+    if how == "cut":
+        return value[:at]
+    if how == "longer":
+        return value + draw(st.binary(min_size=1, max_size=12))
+    if how == "id":
+        return prefix(draw(st.sampled_from([OLDER, OTHER, 10]))) + value[PREFIX_BYTES:]
+    if how == "frame":
+        return b"\1" + value[1:]
+    if how == "garbage":
+        return prefix(ID) + draw(st.binary(max_size=60))
+    return None if how == "tombstone" else value
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+@SLOW
+def test_no_good_record_is_lost_and_no_bad_one_kept(name: str, data: st.DataObject) -> None:
+    record = RECORDS[name]
+    shape = shape_of(record.schema)
+    values: list[bytes | None] = []
+    for one in data.draw(st.lists(within(shape), min_size=1, max_size=30)):
+        written = {field["name"]: one.get(field["name"], 1) for field in older(record.schema)["fields"]}
+        if data.draw(st.integers(0, 4)) == 0:
+            fresh = prefix(OLDER) + encode(RecordType(record.name, record.context, older(record.schema)), written)
+        else:
+            fresh = prefix(ID) + Encoder(record).encode(one)
+        values.append(data.draw(st.composite(corrupted)(fresh)))
+    agrees(record, values, decoder(record).decode(values))
+
+
+LENIENT = {
+    "type": "record",
+    "name": "Lenient",
+    "namespace": "fleetlog.test",
+    "fields": [
+        {"name": "flag", "type": "boolean"},
+        {"name": "colour", "type": {"type": "enum", "name": "Colour", "symbols": ["RED", "GREEN"]}},
+        {"name": "number", "type": ["null", "long"]},
+        {"name": "text", "type": ["string", "null"]},
+        {"name": "whole", "type": "int"},
+        {
+            "name": "items",
+            "type": {
+                "type": "array",
+                "items": {
+                    "type": "record",
+                    "name": "Item",
+                    "fields": [
+                        {"name": "on", "type": ["null", "boolean"]},
+                        {"name": "inner", "type": ["null", {"type": "array", "items": ["null", "string"]}]},
+                        {"name": "part", "type": ["null", {"type": "record", "name": "P", "fields": [
+                            {"name": "a", "type": ["null", "bytes"]}, {"name": "b", "type": "float"}]}]},
+                    ],
+                },
+            },
+        },
+    ],
+}  # fmt: skip
+LENIENT_RECORD = RecordType("Lenient", "test", LENIENT)
+ONLY = {ID: LENIENT}
+HEAD, NONE = b"\1\2", b"\0\2\0"  # true, GREEN; null, null, 0
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"\2\2" + NONE + b"\0", "flag: 0x02 is no boolean"),
+        (b"\xff\2" + NONE + b"\0", "flag: 0xff is no boolean"),
+        (b"\1\4" + NONE + b"\0", "colour: 2 is not"),
+        (b"\1\1" + NONE + b"\0", "colour: -1 is not"),
+        (b"\1" + long_bytes(2**40) + NONE + b"\0", "colour: 1099511627776 is not"),
+        (HEAD + b"\4\2" + b"\2\0" + b"\0", "number: 2 is not"),
+        (HEAD + b"\1\2" + b"\2\0" + b"\0", "number: -1 is not"),
+        (HEAD + b"\0" + b"\4\2q" + b"\0" + b"\0", "text: 2 is not"),
+        (HEAD + b"\0\2" + long_bytes(2**40) + b"\0", "whole: 1099511627776 does not fit"),
+        (HEAD + NONE + b"\2" + b"\2\2" + b"\0\0" + b"\0", r"items\[0\].on: 0x02 is no boolean"),
+        (HEAD + NONE + b"\2" + b"\0" + b"\2\2\4\2q\0" + b"\0" + b"\0", r"items\[0\].inner\[0\]: 2 is not"),
+        (HEAD + NONE + b"\2" + b"\0\0" + b"\2\4\2q1234" + b"\0", r"items\[0\].part.a: 2 is not"),
+        (HEAD + b"\0" + b"\0" + long_bytes(2**60), "text: needs"),
+        (HEAD + b"\0" + b"\0" + long_bytes(-3) + b"abc", "text: a negative length"),
+        (b"", "flag: the bytes end"),
+    ],
+)
+def test_what_a_lenient_reader_lets_pass_is_found_among_good_records(body: bytes, message: str) -> None:
+    good = prefix(ID) + HEAD + NONE + b"\0"
+    values: list[bytes | None] = [good] * 40
+    values[17] = prefix(ID) + body
+    made = decoder(LENIENT_RECORD, ONLY).decode(values)
+    assert [(fault.index, fault.reason) for fault in made.faults] == [(17, "undecodable")]
+    assert made.faults[0].detail.startswith(message.replace("\\", ""))
+    assert made.frame["index"].to_list() == [i for i in range(40) if i != 17]
+
+
+@pytest.mark.parametrize(
+    ("body", "items"),
+    [
+        (b"\2" + b"\0\0\0" + b"\2" + b"\2\1\0\0" + b"\0", [None, True]),  # two blocks
+        (long_bytes(-2) + long_bytes(7) + b"\0\0\0" + b"\2\1\0\0" + b"\0", [None, True]),  # a block with its size
+        (b"\x82\0" + b"\2\1\0\0" + b"\0", [True]),  # a padded count
+    ],
+)
+def test_uncommon_encodings_are_read_all_the_same(body: bytes, items: list[bool | None]) -> None:
+    plain = prefix(ID) + HEAD + NONE + b"\0"
+    made = decoder(LENIENT_RECORD, ONLY).decode([plain, prefix(ID) + HEAD + NONE + body, plain])
+    assert made.faults == ()
+    assert [item["on"] for item in made.frame["items"].to_list()[1]] == items
+
+
+@given(data=st.data())
+@SLOW
+def test_a_record_of_all_columnar_types(data: st.DataObject) -> None:
+    drawn = data.draw(st.lists(anything(shape_of(LENIENT)), max_size=6))
+    made = decoder(LENIENT_RECORD, ONLY).decode([prefix(ID) + Encoder(LENIENT_RECORD).encode(one) for one in drawn])
+    assert made.faults == ()
+    assert same(json_floats(made.frame.drop("index").to_dicts()), json_floats(drawn))
+
+
+def json_floats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows whose floats of 32 bits are cut to what such a float can hold."""
+    for row in rows:
+        for item in row["items"]:
+            if item["part"] is not None:
+                item["part"]["b"] = pl.Series([item["part"]["b"]], dtype=pl.Float32)[0]
+    return rows
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_records_are_an_empty_frame(name: str) -> None:
+    made = decoder(RECORDS[name]).decode([])
+    assert made.faults == ()
+    assert made.frame.is_empty()
+    assert dict(made.frame.schema) == frame_schema(RECORDS[name])
+
+
+def test_order_is_kept_over_schemas_and_faults() -> None:
+    record = RECORDS["DeviceRegistered"]
+    values = {"event_id": "0" * 36, "device_id": "d", "occurred_at": 1, "received_at": 1, "hardware_id": "h",
+              "model": "m", "firmware_version": "1", "hardware_revision": None, "capabilities": []}  # fmt: skip
+    new = prefix(ID) + Encoder(record).encode(values)
+    old = prefix(OLDER) + encode(RecordType(record.name, record.context, older(record.schema)),
+                                 {k: v for k, v in values.items() if k != "hardware_revision"})  # fmt: skip
+    batch: list[bytes | None] = [old, None, new, b"", old, prefix(99), new, b"junk?", old]
+    made = decoder(record).decode(batch)
+    assert made.frame["index"].to_list() == [0, 2, 4, 6, 8]
+    assert [(fault.index, fault.reason) for fault in made.faults] == [
+        (1, "tombstone"),
+        (3, "not-framed"),
+        (5, "unknown-schema"),
+        (7, "not-framed"),
+    ]
+
+
+TELEMETRY = RECORDS["TelemetryReceived"]
+READING = {"metric": "m", "at": 1, "value": 1.0, "unit": None}
+UPLOAD: dict[str, Any] = {
+    **{"event_id": "0" * 36, "device_id": "d", "occurred_at": 1, "received_at": 1, "boot_id": "b", "sequence": 0},
+    "readings": [READING],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        ({"readings": [READING, {**READING, "value": float("nan")}]}, "readings[1].value: nan is not finite"),
+        ({"readings": [{**READING, "value": float("-inf")}]}, "readings[0].value: -inf is not finite"),
+        ({"readings": []}, "readings: has 0 items, fewer than 1"),
+        ({"readings": [READING] * 1001}, "readings: has 1001 items, more than 1000"),
+        ({"readings": [{**READING, "unit": "u" * 33}]}, "readings[0].unit: has 33 characters, more than 32"),
+        ({"readings": [{**READING, "unit": ""}]}, "readings[0].unit: has 0 characters, fewer than 1"),
+        ({"readings": [{**READING, "at": 7258118400000000}]},
+         "readings[0].at: 7258118400000000 is above the maximum 7258118399999999"),
+        ({"sequence": -1}, "sequence: -1 is below the minimum 0"),
+        ({"event_id": "short"}, "event_id: has 5 characters, fewer than 36"),
+        ({"event_id": "é" * 35}, "event_id: has 35 characters, fewer than 36"),
+        ({"device_id": "../x"}, "device_id: '../x' does not match ^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"),
+        ({"device_id": "d\n"}, "device_id: 'd\\n' does not match ^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"),
+        ({"device_id": "", "sequence": -1},
+         "device_id: has 0 characters, fewer than 1; sequence: -1 is below the minimum 0"),
+    ],
+)  # fmt: skip
+def test_bounds_of_the_contract_are_checked_and_named(change: dict[str, Any], detail: str) -> None:
+    fine, wrong = (prefix(ID) + Encoder(TELEMETRY).encode(UPLOAD | c) for c in ({}, change))
+    made = decoder(TELEMETRY).decode([fine, wrong, fine])
+    assert [(fault.index, fault.reason, fault.detail) for fault in made.faults] == [(1, "out-of-contract", detail)]
+    assert made.frame["index"].to_list() == [0, 2]
+
+
+def test_a_character_of_several_bytes_counts_once() -> None:
+    fine = prefix(ID) + Encoder(TELEMETRY).encode(UPLOAD | {"boot_id": "é" * 64})
+    assert decoder(TELEMETRY).decode([fine]).faults == ()
+
+
+def test_forged_neighbours_do_not_join_into_good_records() -> None:
+    """A body cut short, and one that begins with what the first lacks: read without borders both would do."""
+    whole = Encoder(TELEMETRY).encode(UPLOAD)
+    values: list[bytes | None] = [prefix(ID) + whole[:-9], prefix(ID) + whole[-9:] + whole, prefix(ID) + whole]
+    made = decoder(TELEMETRY).decode(values)
+    assert [fault.index for fault in made.faults] == [0, 1]
+    assert made.frame["index"].to_list() == [2]
+
+
+def test_away_of_the_registry_leaves_decode() -> None:
+    def away(number: int) -> Schema:
+        raise ConnectionError(number)
+
+    with pytest.raises(ConnectionError):
+        ColumnDecoder(TELEMETRY, away).decode([prefix(ID) + b"x"])
+
+
+def test_a_schema_that_turns_up_later_is_used_then() -> None:
+    known: dict[int, Schema] = {}
+    columns = decoder(TELEMETRY, known)
+    values: list[bytes | None] = [prefix(ID) + Encoder(TELEMETRY).encode(UPLOAD)]
+    assert columns.decode(values).faults[0].reason == "unknown-schema"
+    known[ID] = TELEMETRY.schema
+    assert columns.decode(values).faults == ()
+
+
+def test_a_schema_that_is_none_makes_its_records_undecodable() -> None:
+    made = decoder(TELEMETRY, {ID: {"type": "recurd"}}).decode([prefix(ID) + b"x"])
+    assert made.faults[0].reason == "undecodable"
+    assert "schema 7" in made.faults[0].detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("string", True),
+        (["null", "bytes"], True),
+        ({"type": "map", "values": "long"}, False),
+        ({"type": "fixed", "name": "F", "size": 3}, False),
+        ("null", False),
+        (["null", "long", "string"], False),
+        (["null", {"type": "enum", "name": "E", "symbols": ["A"]}], False),
+        ({"type": "array", "items": {"type": "enum", "name": "E", "symbols": ["A"]}}, False),
+        ({"type": "array", "items": {"type": "record", "name": "Empty", "fields": []}}, False),
+        (["null", "Top"], False),
+    ],
+)
+def test_what_can_be_read_as_columns_is_known_before(kind: object, answer: bool) -> None:
+    schema = {"type": "record", "name": "Top", "fields": [{"name": "x", "type": kind}]}
+    assert supports_columns(schema) is answer
+
+
+def test_schemas_that_are_not_columnar_take_the_reference_path() -> None:
+    schema = {"type": "record", "name": "Top", "namespace": "fleetlog.test", "fields": [
+        {"name": "x", "type": {"type": "enum", "name": "E", "symbols": ["A", "B"]}},
+        {"name": "y", "type": ["null", {"type": "enum", "name": "G", "symbols": ["C"]}]},
+    ]}  # fmt: skip
+    made = decoder(RecordType("Top", "test", schema), {ID: json.loads(json.dumps(schema))}).decode(
+        [prefix(ID) + b"\2\2\0", prefix(ID) + b"\0\0", prefix(ID) + b"\4\0"]
+    )
+    assert made.frame.to_dicts() == [{"index": 0, "x": "B", "y": "C"}, {"index": 1, "x": "A", "y": None}]
+    assert [fault.detail for fault in made.faults] == ["x: 2 is not the number of one of 2 symbols"]
