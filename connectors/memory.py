@@ -205,6 +205,10 @@ class MemoryLog:
         kept.end = at + 1
         return at
 
+    def skip(self, source: TopicPartition, offsets: int) -> None:
+        """Move the end on without records, as an aborted transaction does."""
+        self._kept[source].end += offsets
+
     def truncate(self, source: TopicPartition, before: int) -> None:
         """Forget the records below `before`, as retention does."""
         kept = self._kept[source]

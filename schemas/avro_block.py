@@ -28,6 +28,26 @@ _REFUSALS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)  
 _PRIMITIVES = {Kind.TIMESTAMP: "long"}
 
 
+_DTYPES: dict[Kind, pl.DataType] = {
+    Kind.STRING: pl.String(),
+    Kind.ENUM: pl.String(),
+    Kind.BYTES: pl.Binary(),
+    Kind.INT: pl.Int32(),
+    Kind.LONG: pl.Int64(),
+    Kind.TIMESTAMP: pl.Int64(),
+    Kind.FLOAT: pl.Float32(),
+    Kind.DOUBLE: pl.Float64(),
+    Kind.BOOLEAN: pl.Boolean(),
+}
+
+
+def dtype(shape: Shape) -> pl.DataType:
+    """The polars type of a column of this shape."""
+    if shape.kind is Kind.RECORD:
+        return pl.Struct({part.name: dtype(part.shape) for part in shape.fields})
+    return pl.List(dtype(shape.item)) if shape.kind is Kind.ARRAY else _DTYPES[shape.kind]
+
+
 def is_columnar(shape: Shape) -> bool:
     """Whether polars can read blocks of this shape, and the proof covers it."""
     if shape.kind is Kind.RECORD:
@@ -39,6 +59,13 @@ def is_columnar(shape: Shape) -> bool:
     return len(shape.symbols) <= MOST_SYMBOLS
 
 
+def _holds_enum(shape: Shape) -> bool:
+    """Whether polars reads a column of this shape as, or with, categories, which are to be text."""
+    if shape.kind is Kind.ARRAY:
+        return _holds_enum(shape.item)
+    return shape.kind is Kind.ENUM or any(_holds_enum(part.shape) for part in shape.fields)
+
+
 class BlockReader:
     """Reads values of one schema id. `shape` must be columnar. Holds no state between calls."""
 
@@ -48,6 +75,7 @@ class BlockReader:
         secret = secrets.randbits(64) - 2**63
         self._secret, self._fence = secret, long_bytes(secret)
         self._names = [part.name for part in shape.fields]
+        self._texts = {part.name: dtype(part.shape) for part in shape.fields if _holds_enum(part.shape)}
         outer = [f"_{name}_{max(self._names, key=len)}" for name in ("frame", "fence")]  # longer than any field's name
         self._fence_name = outer[1]
         self._header = _header(shape, outer[0], outer[1])
@@ -77,7 +105,7 @@ class BlockReader:
             return None
         if rows.height != count or not (rows[self._fence_name] == self._secret).all():
             return None
-        return rows.select(self._names)
+        return rows.select(self._names).cast(self._texts)
 
 
 def _header(shape: Shape, frame_name: str, fence_name: str) -> bytes:

@@ -11,12 +11,12 @@ from typing import Any
 import polars as pl
 from fastavro.schema import to_parsing_canonical_form
 
-from schemas.avro_block import BlockReader, is_columnar
+from schemas.avro_block import BlockReader, dtype, is_columnar
 from schemas.avro_reader import BadSchema, Undecodable
 from schemas.codec import Decoder, parsed
 from schemas.column_checks import Checks
 from schemas.contract import ContractError, RecordType, Schema
-from schemas.shape import Kind, Shape, shape_of, violations
+from schemas.shape import shape_of, violations
 from schemas.wire import PREFIX_BYTES, NotFramed, UnknownSchema, schema_id
 
 PIECES = 12  # into which a refused batch is cut: each piece costs a millisecond, each record of a bad one 20 µs
@@ -62,27 +62,8 @@ def supports_columns(schema: Schema) -> bool:
 
 def frame_schema(record: RecordType) -> dict[str, pl.DataType]:
     """The columns of `Columns.frame` for a record type."""
-    fields = {part.name: _dtype(part.shape) for part in shape_of(record.schema).fields}
+    fields = {part.name: dtype(part.shape) for part in shape_of(record.schema).fields}
     return {INDEX: pl.UInt32(), **fields}
-
-
-_DTYPES: dict[Kind, pl.DataType] = {
-    Kind.STRING: pl.String(),
-    Kind.ENUM: pl.String(),
-    Kind.BYTES: pl.Binary(),
-    Kind.INT: pl.Int32(),
-    Kind.LONG: pl.Int64(),
-    Kind.TIMESTAMP: pl.Int64(),
-    Kind.FLOAT: pl.Float32(),
-    Kind.DOUBLE: pl.Float64(),
-    Kind.BOOLEAN: pl.Boolean(),
-}
-
-
-def _dtype(shape: Shape) -> pl.DataType:
-    if shape.kind is Kind.RECORD:
-        return pl.Struct({part.name: _dtype(part.shape) for part in shape.fields})
-    return pl.List(_dtype(shape.item)) if shape.kind is Kind.ARRAY else _DTYPES[shape.kind]
 
 
 @dataclass(frozen=True, slots=True)

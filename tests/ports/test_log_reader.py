@@ -61,11 +61,144 @@ def memory_log() -> Log:
         for key, value in records:
             log.append(TopicPartition("topic", partition), key, value)
 
-    def hole(partition: int) -> None:
-        source = TopicPartition("topic", partition)
-        (end,) = (end for found, (_, end) in log.bounds(["topic"]).items() if found == source)
-        log.append(source, None, b"aborted", offset=end)
-        log.forget(source, end)
-        log.leave_hole(source)
+    return Log(
+        log,
+        "topic",
+        write,
+        lambda partition: log.skip(TopicPartition("topic", partition), 2),
+        lambda partition, at: log.truncate(TopicPartition("topic", partition), at),
+    )
 
-    return Log(log, "topic", write, hole, lambda partition, at: log.truncate(TopicPartition("topic", partition), at))
+
+def kafka_log(stack: Stack) -> Log:
+    servers = {"bootstrap.servers": stack.settings.kafka}
+    admin, topic = AdminClient(servers), f"t{uuid4().hex}"
+    admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(10)
+
+    def write(partition: int, records: list[Record]) -> None:
+        producer = Producer({**servers, "linger.ms": 5, "enable.idempotence": True})
+        for key, value in records:
+            producer.produce(topic, value, key, partition=partition)
+        assert producer.flush(30) == 0
+
+    def hole(partition: int) -> None:
+        """A record of an aborted transaction, and the control record that says so."""
+        producer = Producer({**servers, "transactional.id": uuid4().hex})
+        producer.init_transactions(10)
+        producer.begin_transaction()
+        producer.produce(topic, b"aborted", partition=partition)
+        assert producer.flush(30) == 0
+        producer.abort_transaction(10)
+
+    def truncate(partition: int, at: int) -> None:
+        wanted = [KafkaPartition(topic, partition, at)]
+        for done in admin.delete_records(wanted).values():
+            done.result(10)
+
+    return Log(KafkaLog(stack.settings.kafka, timeout=5.0, batch_records=BATCH), topic, write, hole, truncate)
+
+
+@pytest.fixture(params=["memory", "kafka"])
+def log(request: pytest.FixtureRequest, broker: Stack) -> Iterator[Log]:
+    made = memory_log() if request.param == "memory" else kafka_log(broker)
+    yield made
+    made.reader.close()
+
+
+def numbered(first: int, following: int) -> list[Record]:
+    return [(f"k{number}".encode(), f"v{number}".encode()) for number in range(first, following)]
+
+
+def test_an_empty_topic_has_bounds_and_no_records(log: Log) -> None:
+    assert log.reader.bounds([log.topic]) == {log.source(0): (0, 0), log.source(1): (0, 0)}
+    assert log.read(0, 10) == {}
+    assert log.reader.bounds([]) == {}
+
+
+def test_a_topic_that_is_not_there_is_awaited(log: Log) -> None:
+    with pytest.raises(Away):
+        log.reader.bounds([log.topic, f"none-{uuid4().hex}"])
+
+
+def test_records_come_in_order_from_start_to_stop(log: Log) -> None:
+    records = numbered(0, 40)
+    log.write(0, records)
+    log.write(1, numbered(0, 3))
+    assert log.reader.bounds([log.topic]) == {log.source(0): (0, 40), log.source(1): (0, 3)}
+    for start, stop in ((0, 40), (0, 1), (39, 40), (6, 7), (7, 14), (3, 31), (0, 7), (38, 100), (40, 50)):
+        assert log.read(start, stop) == dict(list(enumerate(records))[start:stop])
+    assert log.read(5, 5) == {} == log.read(9, 3)
+    assert log.read(0, 9, partition=1) == dict(enumerate(numbered(0, 3)))
+
+
+def test_tombstones_and_empty_records_are_records(log: Log) -> None:
+    records: list[Record] = [(b"k", None), (None, b""), (None, None), (b"", b"\x00")]
+    log.write(0, records)
+    assert log.read(0, 4) == dict(enumerate(records))
+
+
+def test_a_hole_is_stepped_over(log: Log) -> None:
+    log.write(0, numbered(0, 3))
+    log.hole(0)
+    log.write(0, numbered(5, 9))
+    kept = {offset: record for offset, record in enumerate(numbered(0, 9)) if offset not in (3, 4)}
+    assert log.reader.bounds([log.topic])[log.source(0)] == (0, 9)
+    assert log.read(0, 9) == kept
+    assert log.read(3, 9) == {offset: record for offset, record in kept.items() if offset >= 5}
+    assert log.read(3, 5) == {}
+    assert log.read(2, 4) == {2: kept[2]}
+
+
+def test_a_hole_at_the_end_does_not_hold_a_read_up(log: Log) -> None:
+    log.write(0, numbered(0, 3))
+    log.hole(0)
+    assert log.reader.bounds([log.topic])[log.source(0)] == (0, 5)
+    assert log.read(0, 5) == dict(enumerate(numbered(0, 3)))
+    assert log.read(3, 5) == {}
+
+
+def test_what_is_no_longer_kept_can_not_be_read(log: Log) -> None:
+    log.write(0, numbered(0, 20))
+    log.truncate(0, 6)
+    assert log.reader.bounds([log.topic])[log.source(0)] == (6, 20)
+    assert log.read(6, 20) == dict(list(enumerate(numbered(0, 20)))[6:])
+    for start in (0, 5, 21):
+        with pytest.raises(ValueError, match=f"from {start}"):
+            log.read(start, 30)
+
+
+def test_a_read_given_up_half_way_does_not_disturb_the_next(log: Log) -> None:
+    log.write(0, numbered(0, 30))
+    log.write(1, numbered(0, 5))
+    first = next(iter(log.reader.read(log.source(0), 2, 30)))
+    assert first.first == 2
+    assert log.read(0, 5, partition=1) == dict(enumerate(numbered(0, 5)))
+    assert log.read(0, 30) == dict(enumerate(numbered(0, 30)))
+
+
+def test_a_stopped_broker_is_away_and_the_read_goes_on_later(broker: Stack) -> None:
+    log = kafka_log(broker)
+    log.write(0, numbered(0, 10))
+    short = KafkaLog(broker.settings.kafka, timeout=1.0, batch_records=BATCH)
+    os.kill(broker.pid("broker"), signal.SIGSTOP)
+    try:
+        with pytest.raises(Away):
+            short.bounds([log.topic])
+        with pytest.raises(Away):
+            list(short.read(log.source(0), 0, 10))
+    finally:
+        os.kill(broker.pid("broker"), signal.SIGCONT)
+    broker.wait_healthy("broker")
+    assert log.read(0, 10) == dict(enumerate(numbered(0, 10)))
+    short.close()
+    log.reader.close()
+
+
+def test_the_memory_log_refuses_an_offset_that_is_taken() -> None:
+    log = MemoryLog({"topic": 1})
+    source = TopicPartition("topic", 0)
+    assert log.append(source, None, b"a", offset=5) == 5
+    assert log.append(source, None, b"b") == 6
+    with pytest.raises(ValueError, match="offset 6 is below the end 7"):
+        log.append(source, None, b"c", offset=6)
+    assert [batch.offsets for batch in log.read(source, 0, 9)] == [range(5, 7)]

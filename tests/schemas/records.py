@@ -33,7 +33,8 @@ def _within(shape: Shape) -> st.SearchStrategy[Any]:
         high = LONG_MAX if bounds.maximum is None else int(bounds.maximum)
         return st.integers(low, high)
     if shape.kind in FLOATS:
-        return st.floats(bounds.minimum, bounds.maximum, allow_nan=False, allow_infinity=False)
+        width = 32 if shape.kind is Kind.FLOAT else 64
+        return st.floats(bounds.minimum, bounds.maximum, allow_nan=False, allow_infinity=False, width=width)
     if shape.kind is Kind.STRING:
         return _text_within(shape)
     return anything(shape)
