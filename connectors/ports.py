@@ -4,11 +4,12 @@ holds the in-memory versions. One contract suite per port runs on all of them (t
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import polars as pl
+from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.log import Batch, TopicPartition
+
+if TYPE_CHECKING:
+    import polars as pl  # 25 MB, of no use to processes without row stores
 from schemas.wire import UnknownSchema
 
 __all__ = ["UnknownSchema"]  # of SchemaRegistry's contract, though the wire format's layer defines it
@@ -102,7 +103,7 @@ class KeyedStore(ViewStore, Protocol):
 class RowStore(ViewStore, Protocol):
     """A view of rows."""
 
-    def append(self, version: int, batch_of: TopicPartition, first: int, following: int, rows: pl.DataFrame) -> None:
+    def append(self, version: int, batch_of: TopicPartition, first: int, following: int, rows: "pl.DataFrame") -> None:
         """Add the rows made from the records [first, following) of a partition and move the position to `following`.
 
         The same call again changes nothing. `rows` has the table's columns (timestamps as Int64 microseconds or

@@ -74,9 +74,12 @@ class BlockReader:
         self._prefix = np.frombuffer(prefix(schema_id), np.uint8)
         secret = secrets.randbits(64) - 2**63
         self._secret, self._fence = secret, long_bytes(secret)
-        self._names = [part.name for part in shape.fields]
-        self._texts = {part.name: dtype(part.shape) for part in shape.fields if _holds_enum(part.shape)}
-        outer = [f"_{name}_{max(self._names, key=len)}" for name in ("frame", "fence")]  # longer than any field's name
+        self._fields = [
+            pl.col(part.name).cast(dtype(part.shape)) if _holds_enum(part.shape) else pl.col(part.name)
+            for part in shape.fields
+        ]
+        longest = max((part.name for part in shape.fields), key=len)
+        outer = [f"_{name}_{longest}" for name in ("frame", "fence")]  # longer than any field's name
         self._fence_name = outer[1]
         self._header = _header(shape, outer[0], outer[1])
 
@@ -105,7 +108,7 @@ class BlockReader:
             return None
         if rows.height != count or not (rows[self._fence_name] == self._secret).all():
             return None
-        return rows.select(self._names).cast(self._texts)
+        return rows.select(self._fields)
 
 
 def _header(shape: Shape, frame_name: str, fence_name: str) -> bytes:

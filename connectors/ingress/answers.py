@@ -5,12 +5,15 @@ from http import HTTPStatus
 import msgspec
 
 from connectors.ingress.http import Answer, Fault, Request
-from connectors.ingress.identifiers import uuid_text
 from connectors.ingress.ledger import Receipt
+from connectors.ingress.uploads import Pending
 
 PROBLEM_JSON = b"application/problem+json"
 SERVER_FAULT = 500
 encoder = msgspec.json.Encoder()
+
+Position = Receipt | Pending
+"""An accepted upload."""
 
 
 class Violated(msgspec.Struct):
@@ -56,7 +59,7 @@ class AcceptedHeartbeat(msgspec.Struct):
     offset: int
 
 
-class Result(msgspec.Struct, omit_defaults=True):
+class Result(msgspec.Struct, omit_defaults=True, gc=False):
     """What became of one upload of a batch: status 200 and a position, or another status and what is wrong."""
 
     status: int
@@ -105,8 +108,8 @@ def problem(fault: Fault, request: Request) -> Answer:
     return Answer(encoder.encode(told), fault.status, PROBLEM_JSON, fault.headers)
 
 
-def accepted_result(topic: str, receipt: Receipt) -> Result:
-    return Result(200, uuid_text(receipt.event_id), topic, receipt.partition, receipt.offset)
+def accepted_result(topic: str, position: Position) -> Result:
+    return Result(200, position.event_text, topic, position.partition, position.offset)
 
 
 def refused_result(fault: Fault) -> Result:

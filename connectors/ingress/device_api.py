@@ -12,7 +12,7 @@ import msgspec
 from connectors.ingress.answers import (
     Accepted,
     AcceptedHeartbeat,
-    Result,
+    Position,
     Results,
     accepted_result,
     batch_status,
@@ -20,10 +20,8 @@ from connectors.ingress.answers import (
     refused_result,
 )
 from connectors.ingress.body import BodyReader, too_deep
-from connectors.ingress.delivery import Deadlines, Wait, deadline_passed
+from connectors.ingress.delivery import RETRY_AFTER, Deadlines, Wait, deadline_passed
 from connectors.ingress.http import Answer, Fault, Request
-from connectors.ingress.identifiers import uuid_text
-from connectors.ingress.ledger import Receipt
 from connectors.ingress.options import Header, Options
 from connectors.ingress.uploads import Outcome, Pending, Uploads
 from schemas.json_faults import Violation
@@ -69,7 +67,12 @@ class DeviceApi:
                 raise Fault(400, "INVALID_DEVICE_ID", f"the device id in the path {message}", [("{id}", message)])
             body = await self._body(request)
             if _BATCH.match(body):
-                return await self._batch(request, device_id, self._members(body), form, uploads)
+                wait = Wait()
+                outcomes = await self._submitted(request, device_id, self._members(body), (form, uploads), wait)
+                del body
+                self._bodies.release(request)
+                await self._deadlines.wait(wait)
+                return self._batch_answer(outcomes, uploads.kind.topic)
             values = _parsed(form, body)
             return tell(device_id, values, uploads.kind.topic, await self._one(request, device_id, values, uploads))
 
@@ -91,19 +94,18 @@ class DeviceApi:
             raise Fault(400, "TOO_DEEP", f"the body nests deeper than {self._options.max_depth} levels")
         return body
 
-    async def _one(self, request: Request, device_id: str, values: dict[str, Any], uploads: Uploads) -> Receipt:
+    async def _one(self, request: Request, device_id: str, values: dict[str, Any], uploads: Uploads) -> Position:
         wait = Wait()
         outcome = uploads.submit(values, uploads.envelope(device_id, record_headers(request)), wait)
-        if isinstance(outcome, Pending):
-            await self._deadlines.wait(wait)
-        settled = self._settled(outcome)
-        if isinstance(settled, Fault):
-            raise settled
-        return settled
+        await self._deadlines.wait(wait)
+        decided = self._decided(outcome)
+        if isinstance(decided, Fault):
+            raise decided
+        return decided
 
-    def _settled(self, outcome: Outcome) -> Receipt | Fault:
-        if isinstance(outcome, Pending):
-            return outcome.outcome or deadline_passed(self._deadlines.seconds)
+    def _decided(self, outcome: Outcome) -> Position | Fault:
+        if isinstance(outcome, Pending) and outcome.offset < 0:
+            return outcome.fault or deadline_passed(self._deadlines.seconds)
         return outcome
 
     def _members(self, body: bytes) -> list[msgspec.Raw]:
@@ -118,10 +120,16 @@ class DeviceApi:
             raise Fault(413, "TOO_MANY_RECORDS", "the batch is too large", [("$.records", message)])
         return members
 
-    async def _batch(
-        self, request: Request, device_id: str, members: Sequence[msgspec.Raw], form: RequestForm, uploads: Uploads
-    ) -> Answer:
-        wait, envelope = Wait(), uploads.envelope(device_id, record_headers(request))
+    async def _submitted(
+        self,
+        request: Request,
+        device_id: str,
+        members: Sequence[msgspec.Raw],
+        to: tuple[RequestForm, Uploads],
+        wait: Wait,
+    ) -> list[Outcome]:
+        form, uploads = to
+        envelope = uploads.envelope(device_id, record_headers(request))
         outcomes: list[Outcome] = []
         named = 0
         for i, member in enumerate(members):
@@ -133,28 +141,30 @@ class DeviceApi:
             outcomes.append(outcome)
             if i % TURN == TURN - 1:
                 await asyncio.sleep(0)
-        del members
-        self._bodies.release(request)
-        await self._deadlines.wait(wait)
-        topic = uploads.kind.topic
-        results = [
-            accepted_result(topic, settled) if isinstance(settled, Receipt) else refused_result(settled)
-            for settled in map(self._settled, outcomes)
-        ]
-        return _batch_answer(results)
+        return outcomes
 
-    def _heartbeat(self, device_id: str, values: dict[str, Any], topic: str, receipt: Receipt) -> Answer:
+    def _batch_answer(self, outcomes: list[Outcome], topic: str) -> Answer:
+        results = [
+            refused_result(decided) if isinstance(decided, Fault) else accepted_result(topic, decided)
+            for decided in map(self._decided, outcomes)
+        ]
+        accepted = sum(result.status == 200 for result in results)
+        status = batch_status(results)
+        headers = [(b"retry-after", b"%d" % RETRY_AFTER)] if status == 503 else []
+        return Answer(encoder.encode(Results(results, accepted, len(results) - accepted)), status, headers=headers)
+
+    def _heartbeat(self, device_id: str, values: dict[str, Any], topic: str, position: Position) -> Answer:
         warnings = list(_warnings(values))
         told = AcceptedHeartbeat(
             status="warning" if warnings else "ok",
             server_time=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             next_heartbeat_in=self._options.heartbeat_interval,
             warnings=warnings,
-            event_id=uuid_text(receipt.event_id),
+            event_id=position.event_text,
             device_id=device_id,
             topic=topic,
-            partition=receipt.partition,
-            offset=receipt.offset,
+            partition=position.partition,
+            offset=position.offset,
         )
         return Answer(encoder.encode(told))
 
@@ -164,16 +174,9 @@ def record_headers(request: Request) -> list[Header]:
     return [("traceparent", request.trace_parent)]
 
 
-def _accepted(device_id: str, values: dict[str, Any], topic: str, receipt: Receipt) -> Answer:
-    told = Accepted(uuid_text(receipt.event_id), device_id, topic, receipt.partition, receipt.offset)
+def _accepted(device_id: str, values: dict[str, Any], topic: str, position: Position) -> Answer:
+    told = Accepted(position.event_text, device_id, topic, position.partition, position.offset)
     return Answer(encoder.encode(told))
-
-
-def _batch_answer(results: list[Result]) -> Answer:
-    status = batch_status(results)
-    accepted = sum(result.status == 200 for result in results)
-    headers = [(b"retry-after", b"2")] if status == 503 else []
-    return Answer(encoder.encode(Results(results, accepted, len(results) - accepted)), status, headers=headers)
 
 
 def _warnings(values: dict[str, Any]) -> Iterator[str]:

@@ -14,9 +14,9 @@ class EventIds:
 
     def __init__(self) -> None:
         self._millisecond = 0
-        self._high = b""  # the first 8 bytes: milliseconds, version, 12 random bits
-        self._high_text = ""
-        self._low = 0  # the other 8: variant and 62 random bits, the first of them 0 so that the count has room
+        self._head = b""  # the first 10 bytes: milliseconds, version, variant, 26 random bits
+        self._head_text = ""
+        self._count = 0  # the last 6, random too; their first bit starts as 0 so that the count has room
 
     def next(self) -> tuple[bytes, str]:
         """A new id: its 16 bytes, its usual text."""
@@ -24,18 +24,17 @@ class EventIds:
         if now > self._millisecond:
             self._renew(now)
         else:
-            self._low += 1
-        low = self._low
-        text = f"{low:016x}"
-        return self._high + low.to_bytes(8, "big"), f"{self._high_text}{text[:4]}-{text[4:]}"
+            self._count += 1
+        return self._head + self._count.to_bytes(6, "big"), f"{self._head_text}{self._count:012x}"
 
     def _renew(self, millisecond: int) -> None:
         self._millisecond = millisecond
         random = int.from_bytes(os.urandom(10), "big")
-        self._high = (millisecond << 16 | 7 << 12 | random >> 64 & 0xFFF).to_bytes(8, "big")
-        text = self._high.hex()
-        self._high_text = f"{text[:8]}-{text[8:12]}-{text[12:]}-"
-        self._low = 0b10 << 62 | random & (1 << 61) - 1
+        a, b = random & 0xFFF, random >> 12 & 0x3FFF
+        self._head = (millisecond << 32 | 7 << 28 | a << 16 | 0b10 << 14 | b).to_bytes(10, "big")
+        text = self._head.hex()
+        self._head_text = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:]}-"
+        self._count = random >> 33
 
 
 def uuid_text(number: bytes) -> str:

@@ -17,6 +17,7 @@ from connectors.ingress.metrics import IngressMetrics
 from connectors.ingress.openapi import document
 from connectors.ingress.operations import OK, Operations
 from connectors.ingress.options import Options, Producer
+from connectors.ingress.process import give_back_memory, spare_collector
 from connectors.ingress.recovery import Interpreter, recover
 from connectors.ingress.rest_schemas import RestSchemas
 from connectors.ingress.rest_v2 import RestV2
@@ -90,6 +91,8 @@ class Ingress:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 break
+        spare_collector()
+        give_back_memory()
         for uploads in self.uploads.values():
             uploads.open(ids[uploads.kind.topic])
         self._recovery = ""

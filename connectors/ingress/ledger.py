@@ -9,6 +9,8 @@ from collections import deque
 from hashlib import blake2b
 from typing import NamedTuple
 
+from connectors.ingress.identifiers import uuid_text
+
 LONGEST_KEY = 48  # bytes; longer identities are hashed to DIGEST_BYTES, so that memory is bounded
 DIGEST_BYTES = 24
 _RECEIPT = struct.Struct(">16sIqq")
@@ -22,10 +24,13 @@ class Receipt(NamedTuple):
     offset: int
     content: int
 
+    @property
+    def event_text(self) -> str:
+        return uuid_text(self.event_id)
 
-def packed(receipt: Receipt) -> bytes:
-    """A receipt in as few bytes as it takes: there are many of them."""
-    return _RECEIPT.pack(*receipt)
+
+packed = _RECEIPT.pack
+"""The fields of a Receipt in as few bytes as they take: there are many of them."""
 
 
 def ledger_key(identity: str) -> bytes:

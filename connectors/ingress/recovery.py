@@ -13,7 +13,8 @@ import fastavro
 
 from connectors.ingress.event import HEAD, EventKind, rest_of
 from connectors.ingress.identifiers import uuid_bytes
-from connectors.ingress.ledger import Ledger, Receipt, packed
+from connectors.ingress.ledger import Ledger, packed
+from connectors.ingress.process import give_back_memory
 from connectors.ports import LogReader, UnknownSchema
 from schemas.codec import BadSchema, Decoder, Undecodable, parsed
 from schemas.contract import Schema
@@ -22,13 +23,15 @@ from schemas.wire import PREFIX_BYTES, NotFramed, schema_id
 
 log = logging.getLogger(__name__)
 
-CHUNK = 10_000  # records read at a time, newest first
+MOST_CHUNK = 10_000  # records of a partition read at a time, newest first
+CHUNKS = 100  # ... and so many of them to fill a ledger, so that it holds the newest of all partitions
+UNREAD = -(2**62)  # sorts before every partition that was read
 SETTLE_SECONDS = 0.3
 SETTLE_ROUNDS = 20
 HEAD_FAULTS = (ValueError, TypeError, EOFError, IndexError, KeyError, OverflowError)
 
 Found = tuple[int, bytes, bytes]
-"""When the record was received (µs), its key in the ledger, its receipt, packed."""
+"""When the record was received (µs), its key in the ledger, its receipt (see `packed`)."""
 
 
 class Interpreter:
@@ -62,8 +65,8 @@ class Interpreter:
             else:
                 values = self._decoder(written_with).decode(body)
                 rest = self._kind.encode_rest(values)
-            receipt = Receipt(uuid_bytes(values["event_id"]), partition, offset, self._kind.content(values, rest))
-            return int(values["received_at"]), self._kind.ledger_key(values), packed(receipt)
+            receipt = packed(uuid_bytes(values["event_id"]), partition, offset, self._kind.content(values, rest))
+            return int(values["received_at"]), self._kind.ledger_key(values), receipt
         except (NotFramed, UnknownSchema, BadSchema, Undecodable, *HEAD_FAULTS) as fault:
             log.debug("not an upload: %s/%d@%d: %s", self._kind.topic, partition, offset, fault)
             return None
@@ -87,7 +90,7 @@ class _Tail:
 def recover(reader: LogReader, interpreters: Mapping[str, Interpreter], ledger: Ledger, capacity: int) -> int:
     """Fill `ledger` with the newest `capacity` uploads of the topics of `interpreters`; returns how many were found.
 
-    Partitions are read backwards in chunks, always the one whose records are the newest so far, so that it takes about
+    Partitions are read backwards in chunks, always the one that was read back least far in time, so that it takes about
     `capacity` records however they are spread.
 
     A producer that was killed may have sent its last records just before: the log counts as read when its ends have
@@ -119,23 +122,24 @@ def _newest(
     bounds: Mapping[TopicPartition, tuple[int, int]],
     capacity: int,
 ) -> list[Found]:
-    tails = [_Tail(-(2**62), source, low, high) for source, (low, high) in bounds.items() if high > low]
-    heapq.heapify(tails)
+    chunk = max(1, min(MOST_CHUNK, capacity // CHUNKS))
+    unread = [_Tail(UNREAD, source, low, high) for source, (low, high) in bounds.items() if high > low]
+    heapq.heapify(unread)
     found: list[Found] = []
     read = 0
-    while tails and read < capacity:
-        tail = tails[0]
-        start = max(tail.low, tail.next_stop - CHUNK)
+    while unread and (read < capacity or unread[0].newest_unread == UNREAD):
+        tail = unread[0]
+        start = max(tail.low, tail.next_stop - chunk)
         got = _read(reader, interpreters, tail.source, start, tail.next_stop)
+        give_back_memory()
         found += got
         read += tail.next_stop - start
         tail.next_stop = start
-        if got:
-            tail.newest_unread = -min(got)[0]
+        tail.newest_unread = -min(got)[0] if got else max(tail.newest_unread, UNREAD + 1)
         if start == tail.low:
-            heapq.heappop(tails)
+            heapq.heappop(unread)
         else:
-            heapq.heapreplace(tails, tail)
+            heapq.heapreplace(unread, tail)
     return found
 
 

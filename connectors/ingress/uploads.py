@@ -15,14 +15,21 @@ from connectors.ports import Away
 
 
 class Pending:
-    """An upload that was handed to the producer. `outcome` is set when the broker has answered."""
+    """An upload that was handed to the producer. It is settled when the broker has answered: accepted at `partition` and
+    `offset`, or with a `fault`."""
 
-    __slots__ = ("_uploads", "_waits", "content", "event_id", "key", "outcome")
+    __slots__ = ("_uploads", "_waits", "content", "event_id", "event_text", "fault", "key", "offset", "partition")
 
-    def __init__(self, uploads: "Uploads", key: bytes, event_id: bytes, content: int, wait: Wait) -> None:
-        self._uploads, self.key, self.event_id, self.content = uploads, key, event_id, content
+    def __init__(self, uploads: "Uploads", key: bytes, event_id: tuple[bytes, str], content: int, wait: Wait) -> None:
+        self._uploads, self.key, self.content = uploads, key, content
+        self.event_id, self.event_text = event_id
         self._waits: Wait | list[Wait] = wait  # a list only when a retry came while it was on its way
-        self.outcome: Receipt | Fault | None = None
+        self.fault: Fault | None = None
+        self.partition = self.offset = -1
+
+    @property
+    def settled(self) -> bool:
+        return self.offset >= 0 or self.fault is not None
 
     def join(self, wait: Wait) -> None:
         wait.expect()
@@ -31,15 +38,16 @@ class Pending:
     def delivered(self, error: KafkaError | None, message: Message) -> None:
         """The producer's report."""
         if error is None:
-            self.outcome = Receipt(self.event_id, message.partition(), message.offset(), self.content)
+            self.partition, self.offset = message.partition(), message.offset()
         else:
-            self.outcome = refused_by_broker(error)
-        self._uploads.settled(self)
-        if isinstance(self._waits, list):
-            for wait in self._waits:
+            self.fault = refused_by_broker(error)
+        self._uploads.settle(self)
+        waits = self._waits
+        if isinstance(waits, Wait):
+            waits.settle()
+        else:
+            for wait in waits:
                 wait.settle()
-        else:
-            self._waits.settle()
 
 
 Outcome = Pending | Receipt | Fault
@@ -81,9 +89,8 @@ class Uploads:
         known = self._pending.get(key) or self._ledger.find(key)
         if known is not None:
             return self._again(known, content, wait)
-        event_id, text = self._ids.next()
-        pending = Pending(self, key, event_id, content, wait)
-        value = envelope.value(text, values["occurred_at"], rest)
+        pending = Pending(self, key, self._ids.next(), content, wait)
+        value = envelope.value(pending.event_text, values["occurred_at"], rest)
         try:
             self._producer.send(kind.topic, values[kind.key].encode(), value, envelope.headers, pending.delivered)
         except Away as away:
@@ -94,12 +101,12 @@ class Uploads:
         wait.expect()
         return pending
 
-    def settled(self, pending: Pending) -> None:
-        """The broker has answered: remember a receipt; a record that was not written may be sent again."""
+    def settle(self, pending: Pending) -> None:
+        """The broker has answered: remember where the record is; one that was not written may be sent again."""
         del self._pending[pending.key]
-        outcome = pending.outcome
-        if isinstance(outcome, Receipt):
-            self._ledger.add(pending.key, packed(outcome))
+        if pending.fault is None:
+            receipt = packed(pending.event_id, pending.partition, pending.offset, pending.content)
+            self._ledger.add(pending.key, receipt)
             self.accepted += 1
         else:
             self.refused += 1

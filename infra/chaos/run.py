@@ -80,7 +80,9 @@ def run(plan: Plan, settings: Settings, told: Told, start: Start = start_stack) 
     with start(data, own) as stack:
         done.results = list(play(plan.schedule(), stack, plan.load, plan.bounds, told))
         if not done.passed:
-            done.last_words = {path: [readable(line) for line in tail(path, LINES_KEPT)] for path in sorted((data / "logs").glob("*.log"))}
+            done.last_words = {
+                path: [readable(line) for line in tail(path, LINES_KEPT)] for path in sorted((data / "logs").glob("*.log"))
+            }
     if done.passed:
         rmtree(data)
     return done

@@ -11,7 +11,7 @@ from infra.chserver.codec import read_frame
 from infra.chserver.errors import ProtocolError
 from infra.chserver.wire import Reader
 
-MAX_BODY = 256 << 20  # bytes, as they come and unpacked
+MAX_BODY = 128 << 20  # bytes, as they come and unpacked
 _LONGEST_LINE = 1024  # of a chunk's size with its extensions
 _MOST_TRAILERS = 100
 _ZSTD_PIECE = 1 << 10  # at most 128 KiB come out of 4 bytes

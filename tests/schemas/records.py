@@ -29,9 +29,9 @@ def _within(shape: Shape) -> st.SearchStrategy[Any]:
         most = min(4, bounds.max_items or 4)
         return st.lists(within(shape.item), min_size=bounds.min_items or 0, max_size=most)
     if shape.kind in INTEGERS:
-        low = LONG_MIN if bounds.minimum is None else int(bounds.minimum)
-        high = LONG_MAX if bounds.maximum is None else int(bounds.maximum)
-        return st.integers(low, high)
+        least, most = (INT_MIN, INT_MAX) if shape.kind is Kind.INT else (LONG_MIN, LONG_MAX)
+        low = least if bounds.minimum is None else int(bounds.minimum)
+        return st.integers(low, most if bounds.maximum is None else int(bounds.maximum))
     if shape.kind in FLOATS:
         width = 32 if shape.kind is Kind.FLOAT else 64
         return st.floats(bounds.minimum, bounds.maximum, allow_nan=False, allow_infinity=False, width=width)

@@ -177,7 +177,7 @@ def test_a_float_is_no_long() -> None:
 def test_null_for_a_record_that_is_not_nullable_is_refused() -> None:
     record = RECORDS["HeartbeatReceived"]
     with pytest.raises(Unencodable):
-        Encoder(record).encode({part: None for part in record.fields})
+        Encoder(record).encode(dict.fromkeys(record.fields))
 
 
 @given(st.integers(-(2**63), 2**63 - 1))

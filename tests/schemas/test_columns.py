@@ -257,7 +257,12 @@ def test_order_is_kept_over_schemas_and_faults() -> None:
 TELEMETRY = RECORDS["TelemetryReceived"]
 READING = {"metric": "m", "at": 1, "value": 1.0, "unit": None}
 UPLOAD: dict[str, Any] = {
-    **{"event_id": "0" * 36, "device_id": "d", "occurred_at": 1, "received_at": 1, "boot_id": "b", "sequence": 0},
+    "event_id": "0" * 36,
+    "device_id": "d",
+    "occurred_at": 1,
+    "received_at": 1,
+    "boot_id": "b",
+    "sequence": 0,
     "readings": [READING],
 }
 

@@ -50,7 +50,7 @@ def test_kill_during_inserts(new_server: Callable[..., Any], seed: int) -> None:
     for _ in range(3):
         writer = Writer(server.client(), acknowledged)
         writer.start()
-        time.sleep(rng.uniform(0.3, 1.5))
+        time.sleep(rng.uniform(0.3, 1.0))
         os.kill(server.process.pid, signal.SIGKILL)
         writer.join()
         server.stop()

@@ -49,7 +49,7 @@ def query(sql: str, compressed: bool = False) -> bytes:
         (b"Content-Length: -5\r\n", b"SELECT 1", 400),
         (b"Content-Length: many\r\n", b"SELECT 1", 400),
         (b"Content-Length: 99999999999999999999\r\n", b"", 413),
-        (b"Content-Length: 300000000\r\n", b"", 413),
+        (b"Content-Length: 140000000\r\n", b"", 413),
         (b"Content-Length: 100\r\n", b"SELECT 1", 400),
         (b"Transfer-Encoding: chunked\r\n", b"xyz\r\nSELECT 1\r\n0\r\n\r\n", 400),
         (b"Transfer-Encoding: chunked\r\n", b"-8\r\nSELECT 1\r\n0\r\n\r\n", 400),
@@ -86,13 +86,13 @@ def test_packed_bodies_that_end_too_early(server: Any, coding: str, cut: int) ->
 def test_bombs_are_refused(server: Any) -> None:
     zeros = zlib.compressobj(9, wbits=31)
     piece = bytes(1 << 20)
-    bomb = b"".join([zeros.compress(piece) for _ in range(300)]) + zeros.flush()
+    bomb = b"".join([zeros.compress(piece) for _ in range(140)]) + zeros.flush()
     assert len(bomb) < 1 << 20
     headers = {"X-ClickHouse-Key": "let me in", "Content-Encoding": "gzip"}
     status, _, body = server.http(data=bomb, headers=headers)
     assert (status, b"more than the" in body) == (413, True)
     packer = zstandard.ZstdCompressor().compressobj()
-    bomb = b"".join([packer.compress(piece) for _ in range(300)]) + packer.flush()
+    bomb = b"".join([packer.compress(piece) for _ in range(140)]) + packer.flush()
     assert server.http(data=bomb, headers={**headers, "Content-Encoding": "zstd"})[0] == 413
 
 

@@ -1,0 +1,21 @@
+"""What the ingress asks of its own process."""
+
+import ctypes
+import gc
+
+YOUNG = 20_000  # container objects made before the collector looks at them; the default of 700 is three requests' worth
+
+
+def spare_collector() -> None:
+    """Once all is set up: what stays for the process's life is not looked at again, and the rest less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG, 10, 50)
+
+
+def give_back_memory() -> None:
+    """Give freed memory back to the system. glibc keeps it otherwise: 70 MB after the recovery of 200,000 receipts. Other
+    C libraries have no malloc_trim, and need none."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
