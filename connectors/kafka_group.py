@@ -13,11 +13,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
+from connectors.group_options import GroupOptions
 from connectors.kafka_log import AWAY, batch_of
 from connectors.ports import Away
 from schemas.log import Batch, TopicPartition
@@ -25,24 +25,6 @@ from schemas.log import Batch, TopicPartition
 log = logging.getLogger(__name__)
 
 StartOf = Callable[[Iterable[TopicPartition]], dict[TopicPartition, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class GroupOptions:
-    """`records` and `seconds` bound a batch: it is handed on when it has so many records or is so old.
-
-    `member` names this member for good (static membership): a restarted worker gets its partitions back at once.
-    `session_timeout` (seconds): not heard of for so long, a member loses its partitions.
-    """
-
-    bootstrap_servers: str
-    group: str
-    member: str
-    topics: tuple[str, ...]
-    records: int = 10_000
-    seconds: float = 0.05
-    slots: int = 2
-    session_timeout: float = 10.0
 
 
 class LostPosition(Exception):
@@ -133,7 +115,7 @@ class GroupReader:
 
     def _run(self) -> None:
         try:
-            self._consumer = Consumer(self._configuration())
+            self._consumer = Consumer(self._options.configuration())
             self._consumer.subscribe(
                 list(self._options.topics),
                 on_assign=self._on_assign,
@@ -147,30 +129,6 @@ class GroupReader:
         except BaseException as error:
             self.failure = error
             log.exception("reader of %s failed", self._options.group)
-
-    def _configuration(self) -> dict[str, object]:
-        session = int(self._options.session_timeout * 1000)
-        return {
-            "bootstrap.servers": self._options.bootstrap_servers,
-            "group.id": self._options.group,
-            "group.instance.id": self._options.member,
-            "client.id": self._options.member,
-            "session.timeout.ms": session,
-            "heartbeat.interval.ms": max(100, session // 4),
-            "max.poll.interval.ms": 300_000,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-            "isolation.level": "read_committed",
-            "partition.assignment.strategy": "range",
-            "fetch.queue.backoff.ms": 10,
-            "queued.min.messages": 20_000,
-            "queued.max.messages.kbytes": 16_384,
-            "fetch.message.max.bytes": 4_194_304,
-            "topic.metadata.refresh.interval.ms": 30_000,
-            "reconnect.backoff.max.ms": 1_000,
-            "allow.auto.create.topics": False,
-        }
 
     def _poll_until_stopped(self) -> None:
         last_commit = time.monotonic()

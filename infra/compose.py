@@ -5,7 +5,8 @@ from functools import partial
 
 from connectors.clickhouse_store import ClickHouseRowStore
 from connectors.dead_letters import KafkaDeadLetters
-from connectors.kafka_group import GroupOptions, GroupReader
+from connectors.group_options import GroupOptions
+from connectors.kafka_group import GroupReader
 from connectors.kafka_log import KafkaLog
 from connectors.ports import DeadLetters, KeyedStore, RowStore, SchemaRegistry
 from connectors.redis_store import RedisKeyedStore

@@ -85,9 +85,7 @@ TABLE = Table(
 def rows(frame: pl.DataFrame) -> pl.DataFrame:
     """The rows of a frame of HeartbeatReceived records, one each."""
     flat = [
-        pl.col(field).struct.field(part).alias(column)
-        for field, parts in NESTED.items()
-        for part, column, _, _ in parts
+        pl.col(field).struct.field(part).alias(column) for field, parts in NESTED.items() for part, column, _, _ in parts
     ]
     return frame.with_columns(flat).select(TABLE.names)
 

@@ -58,7 +58,8 @@ def _record(shape: Shape, value: Any, path: str) -> Iterator[Violation]:
         elif part.required:
             yield Violation(f"{path}.{part.name}", "is required")
     server_made = {part.name for part in shape.fields if part.origin == "server"}
-    for name in value.keys() - {part.name for part in fields}:
+    taken = {part.name for part in fields}
+    for name in (name for name in value if name not in taken):
         message = "is filled in by the server" if name in server_made else "is not a field"
         yield Violation(f"{path}.{_shown_name(name)}", message)
 

@@ -154,8 +154,7 @@ def _verify(options: argparse.Namespace, settings: Settings) -> int:
             {
                 "equal": equal,
                 "views": {
-                    name: {"keys": verdict.keys, "differing": list(verdict.differing)}
-                    for name, verdict in verdicts.items()
+                    name: {"keys": verdict.keys, "differing": list(verdict.differing)} for name, verdict in verdicts.items()
                 },
             }
         )
@@ -169,9 +168,5 @@ def _sentence(name: str, verdict: "Verdict") -> str:
     if verdict.equal:
         return f"{name}: {verdict.keys:,} keys, all as the log implies"
     shown = ", ".join(verdict.differing[:NAMED_DIFFERENCES])
-    more = (
-        f" and {len(verdict.differing) - NAMED_DIFFERENCES:,} more"
-        if len(verdict.differing) > NAMED_DIFFERENCES
-        else ""
-    )
+    more = f" and {len(verdict.differing) - NAMED_DIFFERENCES:,} more" if len(verdict.differing) > NAMED_DIFFERENCES else ""
     return f"{name}: {len(verdict.differing):,} of {verdict.keys:,} keys DIFFER: {shown}{more}"

@@ -1,5 +1,6 @@
 """The contract of LogReader, on the in-memory version and on Kafka."""
 
+import ctypes
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -92,6 +93,10 @@ def kafka_log(stack: Stack) -> Log:
 
     def truncate(partition: int, at: int) -> None:
         wanted = [KafkaPartition(topic, partition, at)]
+        # confluent-kafka < 2.15 gives back references to this list that it does not own (its issue 2275), which would free
+        # a live object: lend it as many.
+        for _ in range(2):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(wanted))
         for done in admin.delete_records(wanted).values():
             done.result(10)
 

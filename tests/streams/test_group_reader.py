@@ -9,7 +9,8 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from connectors.kafka_group import GroupOptions, GroupReader
+from connectors.group_options import GroupOptions
+from connectors.kafka_group import GroupReader
 from connectors.kafka_log import KafkaLog
 from connectors.ports import Away
 from infra.stack.harness import Stack, running_stack

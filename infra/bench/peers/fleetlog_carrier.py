@@ -8,7 +8,8 @@ from typing import Any
 
 import faust
 
-from connectors.kafka_group import GroupOptions, GroupReader
+from connectors.group_options import GroupOptions
+from connectors.kafka_group import GroupReader
 from connectors.memory import MemoryKeyedStore
 from infra.bench.peers.result import Stopwatch, Task, fresh_group
 from infra.bench.topic import TOPIC

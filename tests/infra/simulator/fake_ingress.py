@@ -1,6 +1,5 @@
 """An ingress in memory: the device API's answers, an idempotency ledger, a log, and misbehaviour on request."""
 
-
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -96,5 +95,3 @@ class FakeIngress:
 def unavailable(retry_after: str | None = None) -> web.Response:
     headers = {"Retry-After": retry_after} if retry_after else {}
     return web.json_response({"code": "BROKER_AWAY"}, status=503, headers=headers)
-
-

@@ -1,0 +1,1 @@
+"""Benches: a part of fleetlog beside its peers, in one run."""
