@@ -170,8 +170,10 @@ COMMENT {quote(f"The offset of the next record to fold, per partition, for versi
         )
 
     def counts(self, version: int, source: TopicPartition, start: int, stop: int) -> str:
+        """Rows that readers see: FINAL leaves one of those with equal sorting columns. Two rows of one identity that differ
+        in these are there twice, which is what a count must show."""
         return (
-            f"SELECT offset, uniqExact({', '.join(self.table.identity)}) FROM {self.rows(version)} "
+            f"SELECT offset, uniqExact({', '.join(self.sorting)}) FROM {self.rows(version)} "
             f"WHERE {_of(source)} AND offset >= {start} AND offset < {stop} GROUP BY offset"
         )
 

@@ -118,7 +118,8 @@ class RowStore(ViewStore, Protocol):
         of how often a row was physically written."""
 
     def counts(self, version: int, source: TopicPartition, start: int, stop: int) -> dict[int, int]:
-        """For each offset in [start, stop) that has rows: how many distinct rows it has."""
+        """For each offset in [start, stop) that has rows: how many readers see. A row that was written twice is one; rows
+        of the same identity at different places in the order are as many as they are."""
 
 
 class LogReader(Protocol):

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 SERVICE = "fleetlog"
+TALKATIVE = ("httpx", "httpcore", "faust", "mode", "streams.live._Carrier")
+"""Libraries that say at INFO what is of use in DEBUG only: each request, each service that starts."""
 FIELDS = ("timestamp", "level", "service", "component", "device_id", "correlation_id", "message", "context")
 
 
@@ -63,4 +65,7 @@ def configure(component: str, level: str = "INFO", stream: TextIO | None = None)
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter(component))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    if logging.getLogger().level > logging.DEBUG:
+        for name in TALKATIVE:
+            logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
     logging.captureWarnings(True)

@@ -86,5 +86,7 @@ def _health(views: list[View]) -> tuple[bool, object]:
 def run(settings: Settings, index: int, store_of: StoreOf = compose.store) -> int:
     """Run until a signal asks to stop; returns the exit code."""
     app, _ = make_worker(settings, index, store_of)
-    faust.Worker(app, loglevel=None, override_logging=False, redirect_stdouts=False).execute_from_commandline()
+    worker = faust.Worker(app, loglevel=None, override_logging=False, redirect_stdouts=False, quiet=True)
+    worker.spinner = None  # it writes to standard output, where only log lines belong
+    worker.execute_from_commandline()
     return 0

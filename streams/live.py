@@ -227,6 +227,8 @@ class ReaderFailed(Exception):
 class _Carrier(faust.Service):  # type: ignore[misc]
     """Runs a view's reader inside the application's life."""
 
+    logger = logging.getLogger(f"{__name__}._Carrier")  # what Faust says of this service; the view's own log is `log`
+
     def __init__(self, view: View) -> None:
         self.view = view
         super().__init__()

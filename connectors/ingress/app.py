@@ -1,4 +1,4 @@
-"""The ASGI application: finds the route, checks the key, runs the handler, turns faults into answers, measures."""
+"""The application: finds the route, checks the key, runs the handler, turns faults into answers, measures."""
 
 import hmac
 import logging
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from connectors.ingress.answers import problem
 from connectors.ingress.body import BodyReader
-from connectors.ingress.http import Answer, Fault, Receive, Render, Request, Route, Router, Scope, Send
+from connectors.ingress.http import Answer, Fault, Render, Request, Route, Router
 from connectors.ingress.metrics import IngressMetrics
 
 log = logging.getLogger(__name__)
@@ -20,13 +20,13 @@ class IngressApp:
         self._router, self._key = Router(routes), api_key.encode()
         self._bodies, self._metrics = bodies, metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, request: Request) -> Answer:
+        """The answer to a request, whatever it is."""
         started = time.perf_counter()
-        request = Request(scope, receive)
         render: Render = problem
         path = "none"
         try:
-            route, request.arguments = self._router.find(request.method, scope["raw_path"])
+            route, request.arguments = self._router.find(request.method, request.raw_path)
             render, path = route.render, route.path
             if not route.public:
                 self._authorize(request)
@@ -38,22 +38,11 @@ class IngressApp:
             answer = render(Fault(500, "INTERNAL", "the ingress failed; its log says more"), request)
         finally:
             self._bodies.release(request)
-        await _send(answer, request, send)
         self._metrics.answered(path, answer.status, time.perf_counter() - started)
+        return answer
 
     def _authorize(self, request: Request) -> None:
         if request.authorization is None or not hmac.compare_digest(request.authorization, self._key):
             headers = [(b"www-authenticate", b'Bearer realm="fleetlog"')]
             detail = "an API key is needed: X-API-Key, or Authorization: Bearer"
             raise Fault(401, "UNAUTHORIZED", detail, headers=headers)
-
-
-async def _send(answer: Answer, request: Request, send: Send) -> None:
-    headers = [
-        (b"content-type", answer.content_type),
-        (b"content-length", b"%d" % len(answer.body)),
-        (b"x-correlation-id", request.correlation_id.encode()),
-        *answer.headers,
-    ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})

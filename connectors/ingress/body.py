@@ -3,11 +3,13 @@
 import re
 import zlib
 
+from connectors.ingress.exchange import Gone
 from connectors.ingress.http import Fault, Request
 from connectors.ingress.options import Options
 
 GZIP_WINDOW = 31  # zlib's name for "gzip framing, any window"
 INFLATE_STEP = 262_144
+MOST_MEMBERS = 16  # gzip streams one after the other in one body; each costs a copy of the rest
 RATIO_FLOOR = 65_536  # bytes that any small body may inflate to, whatever the ratio
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _ONE_KIND = bytes.maketrans(b"[]", b"{}")
@@ -30,42 +32,39 @@ class BodyReader:
         """
         limit = self._options.max_body_bytes
         length = request.content_length
-        if length and length.isdigit() and int(length) > limit:
+        if length and int(length) > limit:  # the parser has seen to it that it is a number
             raise self._too_large()
-        message = await request.receive()
-        body = message.get("body", b"")
-        if message.get("more_body", False):
-            body = await self._rest(request, bytearray(body))
-        elif message["type"] == "http.disconnect":
-            raise Fault(400, "INCOMPLETE_BODY", "the connection was closed before the body had come")
-        if len(body) > limit:
-            raise self._too_large()
-        encoding = request.content_encoding
-        if not encoding or encoding == b"identity":
-            return bytes(body)
-        if encoding.lower() not in (b"gzip", b"x-gzip"):
+        encoding = request.content_encoding.lower()
+        if encoding not in (b"", b"identity", b"gzip", b"x-gzip"):
+            message = "a body may be encoded with gzip or not at all"
             accept = [(b"accept-encoding", b"gzip")]
-            raise Fault(415, "UNSUPPORTED_ENCODING", "a body may be encoded with gzip or not at all", headers=accept)
-        return inflate(bytes(body), limit, self._options.max_gzip_ratio)
+            raise Fault(415, "UNSUPPORTED_ENCODING", message, [("header Content-Encoding", message)], headers=accept)
+        body = await self._sent(request)
+        if encoding not in (b"gzip", b"x-gzip"):
+            return body
+        inflated = inflate(body, limit, self._options.max_gzip_ratio)
+        self._hold(request, len(inflated) - len(body))
+        return inflated
 
     def release(self, request: Request) -> None:
         """The request no longer holds its body."""
         self.buffered -= request.buffered
         request.buffered = 0
 
-    async def _rest(self, request: Request, body: bytearray) -> bytearray:
-        self._hold(request, len(body))
-        while True:
-            message = await request.receive()
-            if message["type"] == "http.disconnect":
-                raise Fault(400, "INCOMPLETE_BODY", "the connection was closed before the body had come")
-            part = message.get("body", b"")
-            self._hold(request, len(part))
-            body += part
-            if len(body) > self._options.max_body_bytes:
+    async def _sent(self, request: Request) -> bytes:
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            try:
+                part, more = await request.part()
+            except Gone:
+                raise _fault(400, "INCOMPLETE_BODY", "the connection was closed before the body had come") from None
+            size += len(part)
+            if size > self._options.max_body_bytes:
                 raise self._too_large()
-            if not message.get("more_body", False):
-                return body
+            self._hold(request, len(part))
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _hold(self, request: Request, size: int) -> None:
         if self.buffered + size > self._options.max_buffered_bytes:
@@ -74,7 +73,11 @@ class BodyReader:
         request.buffered += size
 
     def _too_large(self) -> Fault:
-        return Fault(413, "BODY_TOO_LARGE", f"a body may have {self._options.max_body_bytes} bytes, as sent and inflated")
+        return _fault(413, "BODY_TOO_LARGE", f"a body may have {self._options.max_body_bytes} bytes, as sent and inflated")
+
+
+def _fault(status: int, code: str, detail: str) -> Fault:
+    return Fault(status, code, detail, [("$", detail)])
 
 
 def inflate(body: bytes, limit: int, ratio: float) -> bytes:
@@ -86,24 +89,24 @@ def inflate(body: bytes, limit: int, ratio: float) -> bytes:
     allowed = min(limit, max(int(len(body) * ratio), RATIO_FLOOR))
     parts: list[bytes] = []
     size, rest = 0, body
-    while rest:
+    for _ in range(MOST_MEMBERS):
         member = zlib.decompressobj(GZIP_WINDOW)
         while not member.eof:
             try:
                 part = member.decompress(rest, INFLATE_STEP)
             except zlib.error as error:
-                raise Fault(400, "BAD_GZIP", f"the body is not gzip: {error}") from None
+                raise _fault(400, "BAD_GZIP", f"the body is not gzip: {error}") from None
             size += len(part)
             if size > allowed:
-                raise Fault(413, "BODY_TOO_LARGE", f"the body inflates to more than {allowed} bytes")
+                raise _fault(413, "BODY_TOO_LARGE", f"the body inflates to more than {allowed} bytes")
             parts.append(part)
             rest = member.unconsumed_tail
             if not part and not rest and not member.eof:
-                raise Fault(400, "BAD_GZIP", "the gzip stream is cut off")
+                raise _fault(400, "BAD_GZIP", "the gzip stream is cut off, or the body is empty")
         rest = member.unused_data
-    if not body:
-        raise Fault(400, "BAD_GZIP", "the body is empty, which is not gzip")
-    return b"".join(parts)
+        if not rest:
+            return b"".join(parts)
+    raise _fault(400, "BAD_GZIP", f"the body has more than {MOST_MEMBERS} gzip members")
 
 
 def too_deep(body: bytes, limit: int) -> bool:

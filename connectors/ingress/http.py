@@ -8,9 +8,8 @@ from urllib.parse import unquote_to_bytes
 from connectors.ingress.identifiers import correlation_id, trace_parent
 
 JSON = b"application/json"
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Part = Callable[[], Awaitable[tuple[bytes, bool]]]
+"""Gives a part of a body, and whether there is more."""
 
 
 class Fault(Exception):
@@ -59,40 +58,31 @@ class Request:
         "content_type",
         "correlation_id",
         "method",
-        "receive",
+        "part",
+        "raw_path",
         "trace_parent",
     )
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self.method: str = scope["method"]
-        self.receive = receive
+    def __init__(self, method: str, raw_path: bytes, headers: Mapping[bytes, bytes], part: Part) -> None:
+        """`headers` by lower-case name."""
+        self.method, self.raw_path, self.part = method, raw_path, part
         self.arguments: Sequence[str] = ()
         self.buffered = 0
-        self.accept = self.content_encoding = self.content_length = self.content_type = b""
-        self.authorization: bytes | None = None
-        trace = correlation = None
-        for name, value in scope["headers"]:
-            match name:
-                case b"content-type":
-                    self.content_type = value
-                case b"content-length":
-                    self.content_length = value
-                case b"content-encoding":
-                    self.content_encoding = value
-                case b"accept":
-                    self.accept = value
-                case b"x-api-key":
-                    self.authorization = value
-                case b"authorization":
-                    scheme, _, token = value.partition(b" ")
-                    if scheme.lower() == b"bearer" and self.authorization is None:
-                        self.authorization = token.strip()
-                case b"traceparent":
-                    trace = value
-                case b"x-correlation-id":
-                    correlation = value
-        self.trace_parent, trace_id = trace_parent(trace)
-        self.correlation_id = correlation_id(correlation, trace_id)
+        given = headers.get
+        self.content_type = given(b"content-type", b"")
+        self.content_length = given(b"content-length", b"")
+        self.content_encoding = given(b"content-encoding", b"")
+        self.accept = given(b"accept", b"")
+        self.authorization = given(b"x-api-key") or _bearer(given(b"authorization"))
+        self.trace_parent, trace_id = trace_parent(given(b"traceparent"))
+        self.correlation_id = correlation_id(given(b"x-correlation-id"), trace_id)
+
+
+def _bearer(authorization: bytes | None) -> bytes | None:
+    if authorization is None:
+        return None
+    scheme, _, token = authorization.partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else None
 
 
 Handler = Callable[[Request], Awaitable[Answer]]

@@ -36,7 +36,7 @@ RETRY_SECONDS = 1.0
 
 
 class Ingress:
-    """All parts of one ingress process. `application` is the ASGI application.
+    """All parts of one ingress process. `application` answers its requests.
 
     `make_reader` opens the log for the time of the recovery.
     """

@@ -1,40 +1,73 @@
-"""The server process: uvicorn around the application, from the bound port to the flushed producer."""
+"""The server process: connections to the application, from the bound port to the last answer."""
 
 import asyncio
-import contextlib
-import logging
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+import time
+from collections.abc import Callable, Coroutine
 
-import uvicorn
-
-from connectors.ingress.ingress import Ingress
+from connectors.ingress.connection import Answering, Connection
 from connectors.ingress.options import Options
-from connectors.ingress.protocol import bounded
 
-log = logging.getLogger(__name__)
-
-KEEP_ALIVE_SECONDS = 75
 BACKLOG = 2048
+GRACE_SECONDS = 2.0  # beyond the requests' deadline, for those in hand when the server is stopped
+DRAIN_SECONDS = 0.01
+CHECK_SECONDS = 0.25  # between two looks at how long connections take
 
 
 class PortTaken(OSError):
     """The address can't be listened on."""
 
 
-class Server(uvicorn.Server):  # type: ignore[misc]  # uvicorn is untyped to mypy here
-    """uvicorn's server, stopped by `stop` instead of by signal handlers of its own: those raise the signal again in the
-    end, which hides whether the stop was clean."""
+class Server:
+    """Answers requests on a bound socket, until it is stopped."""
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    def __init__(self, options: Options, answer: Answering) -> None:
+        self._options, self._answer = options, answer
+        self.connections: set[Connection] = set()
+        self._stopping = asyncio.Event()
+        self._at_once = asyncio.Event()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
 
     def stop(self, at_once: bool = False) -> None:
         """Take no more connections, let the requests in hand finish (or not), return from `serve`."""
-        self.should_exit = True
-        self.force_exit = at_once
+        self._stopping.set()
+        if at_once:
+            self._at_once.set()
+
+    async def serve(self, bound: socket.socket) -> None:
+        """Returns when all connections are closed."""
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(self._connection, sock=bound, backlog=BACKLOG)
+        checking = asyncio.create_task(self._check())
+        try:
+            await self._stopping.wait()
+        finally:
+            listening.close()
+            for connection in tuple(self.connections):
+                connection.shut_down()
+            await self._drained(self._options.request_deadline + GRACE_SECONDS)
+            for connection in tuple(self.connections):
+                connection.abort()
+            checking.cancel()
+
+    def _connection(self) -> Connection:
+        return Connection(self._options, self._answer, self.connections)
+
+    async def _drained(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self.connections and not self._at_once.is_set() and time.monotonic() < until:
+            await asyncio.sleep(DRAIN_SECONDS)
+
+    async def _check(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            now = time.monotonic()
+            for connection in tuple(self.connections):
+                connection.check(now)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -53,33 +86,13 @@ def listen(host: str, port: int) -> socket.socket:
     return made
 
 
-def make_server(options: Options, ingress: Ingress) -> Server:
-    return Server(
-        uvicorn.Config(
-            ingress.application,
-            loop="uvloop",
-            http=bounded(options),
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            backlog=BACKLOG,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=int(options.request_deadline) + 2,
-        )
-    )
-
-
 async def serve(server: Server, bound: socket.socket, prepare: Callable[[], Coroutine[None, None, None]]) -> None:
     """Answer requests until the server is stopped by SIGTERM or SIGINT (twice: at once) or by `stop`."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: server.stop(at_once=server.should_exit))
+        loop.add_signal_handler(number, lambda: server.stop(at_once=server.stopping))
     preparing = asyncio.create_task(prepare())
     try:
-        await server.serve(sockets=[bound])
+        await server.serve(bound)
     finally:
         preparing.cancel()

@@ -33,7 +33,6 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from infra.logging import configure
 
     configure("ingress", settings.log_level)
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))
     key = api_key(settings)
     try:
         bound = listen(settings.host, settings.ingress_port)
@@ -50,7 +49,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
 
     from connectors.ingress.ingress import Ingress
     from connectors.ingress.options import Options
-    from connectors.ingress.server import make_server, serve
+    from connectors.ingress.server import Server, serve
     from connectors.kafka_log import KafkaLog
     from connectors.kafka_producer import KafkaProducer, ProducerOptions
     from schemas.contract import load
@@ -81,7 +80,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
     producer = KafkaProducer(ProducerOptions(settings.kafka, stall_seconds=settings.request_deadline), on_fatal)
     ingress = Ingress(options, load(), producer, _registry(settings), read_log)
-    server = make_server(options, ingress)
+    server = Server(options, ingress.application.answer)
     producer.start()
     await serve(server, bound, ingress.prepare)
     if fatal:

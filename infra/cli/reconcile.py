@@ -1,6 +1,7 @@
 """`fleetlog reconcile`: proof that what was sent, acknowledged, logged and projected is the same set of records."""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,8 @@ def add(commands: Commands) -> None:
         "reconcile",
         "Compare the simulator's journal with the log, and the log with every view: each acknowledged record must be in the "
         "log once, where it was said to be and as it was sent; each record of the log in each view once, or among the "
-        "dead letters. Exit code 1: something is lost, duplicated or changed.",
+        "dead letters. Exit code 1: something is lost, duplicated or changed. Exit code 2: there is no journal, or it "
+        "can't be read.",
         "fleetlog reconcile --wait 60s",
         run,
     )
@@ -31,17 +33,25 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Reconcile; exit code 0 only if it is exact."""
+    from clickhouse_driver.errors import Error as ClickHouseError
     from confluent_kafka import KafkaException
+    from redis.exceptions import RedisError
 
     from connectors.ports import Away
-    from infra.simulator.journal import JournalError
+    from infra.reconcile.held import NotANumber
 
+    # The driver logs every refused connection with its traceback; what it means is said below.
+    logging.getLogger("clickhouse_driver").addHandler(logging.NullHandler())
     try:
         report = _reconcile(settings, options.journal or settings.data / "journal", options.wait)
     except (Away, KafkaException) as error:
         return fail(str(error), 3)
-    except (JournalError, ValueError) as error:
+    except (ClickHouseError, RedisError) as error:  # it answers, and refuses: a wrong password, a wrong port
+        return fail(f"a store refuses: {str(error).split('. Stack trace')[0]}", 3)
+    except NotANumber as error:
         return fail(str(error), 1)
+    except (OSError, ValueError) as error:  # of the journal, or of a setting
+        return fail(str(error), 2)
     if options.json:
         print_json(report.as_json())
     else:
@@ -92,6 +102,4 @@ def _print(report: "Report") -> None:
             print(f"{name} has still to fold {view.behind:,} records", file=sys.stderr)
     for text in told["offenders"]:
         print(text, file=sys.stderr)
-    if not told["sent"]:
-        print("the journal is empty: only the log and the views were compared")
     print("exact" if report.exact else "NOT exact")

@@ -111,6 +111,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         return fail(f"the ingress at {settings.ingress} does not answer: {error}", 3)
     except (NotAllowed, SeriesMissing, ValueError) as error:
         return fail(str(error), 2)
+    except OSError as error:
+        return fail(f"the journal can't be written: {error}", 2)
     if options.json:
         print_json(tally.summary(name))
     else:

@@ -2,16 +2,22 @@
 partition, offset); `kind` says the topic (infra.simulator.journal), `boot` is a number given while reading the journal.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from infra.simulator.journal import ACKNOWLEDGED, SENT, Kind, runs
+from infra.simulator.journal import ACKNOWLEDGED, SENT, TOPICS, Boot, JournalError, Kind, runs
+from schemas.log import TopicPartition
 
 IDENTITY = ("kind", "boot", "sequence")
 POSITION = ("kind", "partition", "offset")
+
+KINDS: Mapping[str, Kind] = {topic: kind for kind, topic in TOPICS.items()}
+Bounds = Mapping[TopicPartition, tuple[int, int]]
+"""Of each partition the first offset that the log keeps, and the one after its last."""
 
 BOOTS = {"boot": pl.UInt32(), "device_id": pl.String(), "boot_id": pl.String()}
 SENT_ROWS = {"kind": pl.UInt8(), "boot": pl.UInt32(), "sequence": pl.Int64(), "digest": pl.UInt64()}
@@ -62,19 +68,23 @@ def read_journal(folder: Path) -> Journal:
     """The runs under `folder`; their boots are numbered through.
 
     Raises:
-        JournalError: a file holds what no simulator wrote.
+        JournalError: there is no run, a file holds what no simulator wrote, or two runs hold the same boot.
     """
-    boots: list[tuple[int, str, str]] = []
+    boots: dict[Boot, int] = {}
     sent: list[pl.DataFrame] = []
     acknowledged: list[pl.DataFrame] = []
-    before = 0
     for run in runs(folder):
-        boots.extend((before + n, boot.device_id, boot.boot_id) for n, boot in enumerate(run.boots))
+        before = len(boots)
+        for boot in run.boots:
+            if boot in boots:  # its records could not be told apart
+                raise JournalError(f"{folder / run.name}: the boot {boot.boot_id} of {boot.device_id} is there twice")
+            boots[boot] = len(boots)
         sent.append(_frame(run.sent, SENT, before))
         acknowledged.append(_frame(run.acknowledged, ACKNOWLEDGED, before))
-        before += len(run.boots)
+    if not sent:
+        raise JournalError(f"there is no journal in {folder}: `fleetlog simulate` writes it")
     return Journal(
-        pl.DataFrame(boots, BOOTS, orient="row"),
+        pl.DataFrame([(n, boot.device_id, boot.boot_id) for boot, n in boots.items()], BOOTS, orient="row"),
         pl.concat([pl.DataFrame(schema=SENT_ROWS), *sent]).unique(IDENTITY),
         pl.concat([pl.DataFrame(schema=ACKNOWLEDGED_ROWS), *acknowledged]).unique(),
     )

@@ -1,115 +1,33 @@
-"""Reading what is compared: the log once, from its beginning, and the views."""
+"""Reading the log, once and from its beginning."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from connectors.ports import Away, KeyedStore, LogReader, RowStore
-from infra.reconcile.facts import COUNTED_ROWS, LOGGED_ROWS, POSITION_ROWS, Journal, registrations
-from infra.reconcile.view_check import DOCUMENT_ROWS
+from connectors.ports import LogReader
+from infra.reconcile.facts import KINDS, LOGGED_ROWS, POSITION_ROWS, Bounds, Journal, registrations
+from infra.reconcile.held import Documents
+from infra.reconcile.view_check import EXPECTED_ROWS
 from infra.simulator.content import Content
-from infra.simulator.journal import TOPICS, Kind
-from projections.device_state import COUNTERS
+from infra.simulator.journal import Kind
 from schemas.columns import ColumnDecoder
 from schemas.contract import RecordType
 from schemas.log import Batch, TopicPartition
 
-KINDS: Mapping[str, Kind] = {topic: kind for kind, topic in TOPICS.items()}
-Bounds = Mapping[TopicPartition, tuple[int, int]]
-POLL_SECONDS = 0.25
-COUNTED_AT_ONCE = 500_000  # offsets
-STAMP = "position."
-STAMP_ROWS = {"device_id": pl.String(), "topic": pl.String(), "partition": pl.Int64(), "following": pl.Int64()}
 
-
-@dataclass(frozen=True)
-class Documents:
-    """What a view of documents says of itself.
-
-    counted: DOCUMENT_ROWS.
-    stamps: STAMP_ROWS: of each document the offset behind the newest record of a partition in it. A document that went on
-        since the positions were read is compared with the log up to there.
-    """
-
-    counted: pl.DataFrame
-    stamps: pl.DataFrame
-    positions: Mapping[TopicPartition, int]
+class Moving(Exception):
+    """What is compared changed while it was read: retention cut the log, or another version of a view went live."""
 
 
 @dataclass
 class Log:
     """The log, read once. `logged`: LOGGED_ROWS; `faulty`: POSITION_ROWS; `documents`: per view of documents the
-    DOCUMENT_ROWS that it must hold."""
+    EXPECTED_ROWS that it must hold."""
 
     logged: pl.DataFrame
     faulty: pl.DataFrame
     documents: dict[str, pl.DataFrame] = field(default_factory=dict)
-
-
-def wait_for_views(
-    positions: Mapping[str, Callable[[], Mapping[TopicPartition, int]]],
-    ends: Mapping[str, Mapping[TopicPartition, int]],
-    seconds: float,
-) -> dict[str, int]:
-    """Wait until every view has folded all records before its `ends`; returns for each that has not after `seconds` how
-    many are missing.
-
-    Raises:
-        Away: a store did not answer, up to the last.
-    """
-    until = time.monotonic() + seconds
-    while True:
-        away: Away | None = None
-        behind: dict[str, int] = {}
-        for view, read in positions.items():
-            try:
-                stored = read()
-            except Away as error:
-                away = error
-                continue
-            missing = sum(max(0, end - stored.get(source, 0)) for source, end in ends[view].items())
-            if missing:
-                behind[view] = missing
-        if away is None and not behind:
-            return {}
-        if time.monotonic() >= until:
-            if away is not None:
-                raise away
-            return behind
-        time.sleep(POLL_SECONDS)
-
-
-def read_documents(store: KeyedStore, version: int) -> Documents:
-    """All documents' counts and stamps; the positions are read before them.
-
-    Raises:
-        ValueError: one does not hold numbers where it should.
-    """
-    positions = store.positions(version)
-    counters = {f"count.{name}": topic for topic, name in COUNTERS.items()}
-    counts: dict[tuple[str, str], int] = {}
-    stamps: dict[tuple[str, str], int] = {}
-    for key, document in store.scan(version):
-        for name, text in document.items():
-            if name in counters:
-                counts[key, counters[name]] = _number(key, name, text)
-            elif name.startswith(STAMP):
-                stamps[key, name.removeprefix(STAMP)] = _number(key, name, text) + 1
-    parsed = [(key, *TopicPartition.parse(source), following) for (key, source), following in stamps.items()]
-    return Documents(
-        pl.DataFrame([(*key, count) for key, count in counts.items()], DOCUMENT_ROWS, orient="row"),
-        pl.DataFrame(parsed, STAMP_ROWS, orient="row"),
-        positions,
-    )
-
-
-def _number(key: str, name: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"the document of {key} says {text!r} in {name}, which is no number") from None
 
 
 class LogGatherer:
@@ -122,9 +40,10 @@ class LogGatherer:
         records: Mapping[str, RecordType],
         journal: Journal,
         documents: Mapping[str, Documents],
+        letters: pl.DataFrame,
     ) -> None:
-        """`decoders` and `records` are by topic, `documents` by view."""
-        self._log, self._decoders, self._documents = log, decoders, documents
+        """`decoders` and `records` are by topic, `documents` by view; `letters` as `dead_letters` gives them."""
+        self._log, self._decoders, self._documents, self._letters = log, decoders, documents, letters
         self._contents = {topic: Content(record) for topic, record in records.items()}
         self._boots = journal.boots
         self._registered = registrations(journal)
@@ -137,31 +56,47 @@ class LogGatherer:
 
         Raises:
             Away: the broker or the registry does not answer.
+            Moving: the log no longer holds the records in `bounds`.
         """
         for source, (first, end) in bounds.items():
             self._source(source, first, end)
         counted = {
-            view: pl.concat([pl.DataFrame(schema=DOCUMENT_ROWS), *parts])
+            view: pl.concat([pl.DataFrame(schema=EXPECTED_ROWS), *parts])
             .group_by("device_id", "counter")
-            .agg(pl.col("records").sum())
+            .agg(pl.col("records", "set_aside").sum())
             for view, parts in self._counted.items()
         }
         return Log(pl.concat(self._logged), pl.concat(self._faulty), counted)
 
     def _source(self, source: TopicPartition, first: int, end: int) -> None:
-        cuts = {view: _cuts(documents, source) for view, documents in self._documents.items()}
-        highest = max([end, *(_furthest(self._documents[view], source, cut) for view, cut in cuts.items())])
+        held = {view: self._held(view, source, end) for view in self._documents}
+        highest = max([end, *(_furthest(part.cuts, part.floor) for part in held.values())])
         if highest > end:  # a document can't hold what the log does not; if it says so, its count shows it
             highest = min(highest, self._log.bounds([source.topic])[source][1])
-        for batch in self._log.read(source, first, highest):
+        for batch in self._batches(source, first, highest):
             decoded = self._decoders[source.topic].decode(batch.values)
             frame = _with_offsets(decoded.frame, batch)
             faults = [batch.offsets[fault.index] for fault in decoded.faults if batch.offsets[fault.index] < end]
             self._note_faults(source, faults)
             self._note_records(source, frame.filter(pl.col("offset") < end))
-            for view, cut in cuts.items():
-                floor = self._documents[view].positions.get(source, 0)
-                self._counted[view].append(_folded(frame, source.topic, cut, floor))
+            for view, part in held.items():
+                self._counted[view].append(_folded(frame, source.topic, part))
+
+    def _held(self, view: str, source: TopicPartition, end: int) -> "_Held":
+        documents = self._documents[view]
+        cuts = _of(source, documents.stamps).select("device_id", "following")
+        letters = _of(source, self._letters.filter(pl.col("view") == view))
+        # Up to `end` whatever the view says of itself: a view that was emptied, or that halted, has lost records.
+        return _Held(cuts, max(end, documents.positions.get(source, 0)), letters["offset"])
+
+    def _batches(self, source: TopicPartition, first: int, stop: int) -> Iterator[Batch]:
+        try:
+            yield from self._log.read(source, first, stop)
+        except ValueError:
+            oldest = self._log.bounds([source.topic])[source][0]
+            if oldest > first:
+                raise Moving(f"{source}: the log was cut from offset {first} to {oldest}") from None
+            raise
 
     def _note_faults(self, source: TopicPartition, offsets: Iterable[int]) -> None:
         kind = KINDS[source.topic]
@@ -197,58 +132,47 @@ def _with_offsets(frame: pl.DataFrame, batch: Batch) -> pl.DataFrame:
     return frame.with_columns(offsets.gather(frame["index"]))
 
 
-def _cuts(documents: Documents, source: TopicPartition) -> pl.DataFrame:
-    """`device_id`, `following` of the documents that hold records of a partition."""
-    of_source = (pl.col("topic") == source.topic) & (pl.col("partition") == source.partition)
-    return documents.stamps.filter(of_source).select("device_id", "following")
+@dataclass(frozen=True)
+class _Held:
+    """Which records of a partition the documents of a view must hold: those before `floor`, and of a device in `cuts`
+    (device_id, following) those before `following`. `letters`: offsets that the view set aside."""
+
+    cuts: pl.DataFrame
+    floor: int
+    letters: pl.Series
 
 
-def _furthest(documents: Documents, source: TopicPartition, cut: pl.DataFrame) -> int:
-    following = cut["following"].max()
-    return max(documents.positions.get(source, 0), following if isinstance(following, int) else 0)
+def _of(source: TopicPartition, positions: pl.DataFrame) -> pl.DataFrame:
+    return positions.filter((pl.col("topic") == source.topic) & (pl.col("partition") == source.partition))
 
 
-def _folded(frame: pl.DataFrame, topic: str, cut: pl.DataFrame, floor: int) -> pl.DataFrame:
-    """DOCUMENT_ROWS of the records that documents must hold: those before the view's position `floor`, or before what
-    the document itself says."""
+def _furthest(cuts: pl.DataFrame, floor: int) -> int:
+    following = cuts["following"].max()
+    return max(floor, following if isinstance(following, int) else 0)
+
+
+def _folded(frame: pl.DataFrame, topic: str, held: _Held) -> pl.DataFrame:
+    """EXPECTED_ROWS of the records that the documents must hold."""
     return (
         frame.select("device_id", "offset")
-        .join(cut, on="device_id", how="left")
-        .filter((pl.col("offset") < floor) | (pl.col("offset") < pl.col("following")))
+        .join(held.cuts, on="device_id", how="left")
+        .filter((pl.col("offset") < held.floor) | (pl.col("offset") < pl.col("following")))
         .group_by("device_id")
-        .agg(pl.len().cast(pl.Int64).alias("records"))
-        .select("device_id", pl.lit(topic).alias("counter"), "records")
+        .agg(pl.len().cast(pl.Int64).alias("records"), pl.col("offset").is_in(held.letters.implode()).sum().alias("aside"))
+        .select("device_id", pl.lit(topic).alias("counter"), "records", pl.col("aside").cast(pl.Int64).alias("set_aside"))
     )
-
-
-def row_counts(store: RowStore, version: int, bounds: Bounds) -> pl.DataFrame:
-    """COUNTED_ROWS of a view of rows, within the bounds of its topics."""
-    return pl.concat([pl.DataFrame(schema=COUNTED_ROWS), *_row_counts(store, version, bounds)])
-
-
-def _row_counts(store: RowStore, version: int, bounds: Bounds) -> Iterator[pl.DataFrame]:
-    for source, (first, end) in bounds.items():
-        for start in range(first, end, COUNTED_AT_ONCE):
-            counts = store.counts(version, source, start, min(end, start + COUNTED_AT_ONCE))
-            yield pl.DataFrame(
-                {
-                    "kind": pl.repeat(KINDS[source.topic], len(counts), dtype=pl.UInt8, eager=True),
-                    "partition": pl.repeat(source.partition, len(counts), dtype=pl.Int32, eager=True),
-                    "offset": pl.Series(list(counts), dtype=pl.Int64),
-                    "rows": pl.Series(list(counts.values()), dtype=pl.UInt32),
-                }
-            )
 
 
 def dead_letters(log: LogReader, decoder: ColumnDecoder, topic: str) -> pl.DataFrame:
-    """What was set aside: `view`, and POSITION_ROWS; each once. Letters of topics that devices do not write to, and what
-    does not decode, are left out: a record whose letter is lost shows as lost."""
+    """What was set aside: `view`, `topic` and POSITION_ROWS; each once. Letters of topics that devices do not write to,
+    and what does not decode, are left out: a record whose letter is lost shows as lost."""
     kinds = pl.DataFrame(
         {"topic": list(KINDS), "kind": [int(kind) for kind in KINDS.values()]}, {"topic": pl.String, "kind": pl.UInt8}
     )
-    parts = [pl.DataFrame(schema={"view": pl.String(), **POSITION_ROWS})]
+    place = (pl.col("partition").cast(pl.Int32), pl.col("offset").cast(pl.Int64))
+    parts = [pl.DataFrame(schema={"view": pl.String(), "topic": pl.String(), **POSITION_ROWS})]
     for source, (first, end) in log.bounds([topic]).items():
         for batch in log.read(source, first, end):
             letters = decoder.decode(batch.values).frame.join(kinds, on="topic")
-            parts.append(letters.select("view", "kind", pl.col("partition").cast(pl.Int32), pl.col("offset").cast(pl.Int64)))
+            parts.append(letters.select("view", "topic", "kind", *place))
     return pl.concat(parts).unique()

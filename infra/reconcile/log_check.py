@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from infra.reconcile.facts import IDENTITY, POSITION, Finding, Journal
+from infra.reconcile.facts import IDENTITY, KINDS, POSITION, Finding, Journal
 from infra.simulator.journal import TOPICS, Kind
 from schemas.log import TopicPartition
 
@@ -81,8 +81,7 @@ def check_log(
 
 def _kept(acknowledged: pl.DataFrame, firsts: Mapping[TopicPartition, int]) -> tuple[pl.DataFrame, int]:
     """Acknowledged rows that the log must still hold, and how many it must not."""
-    kinds = {topic: kind for kind, topic in TOPICS.items()}
-    rows = [(kinds[source.topic], source.partition, first) for source, first in firsts.items() if first > 0]
+    rows = [(KINDS[source.topic], source.partition, first) for source, first in firsts.items() if first > 0]
     trimmed = pl.DataFrame(rows, {"kind": pl.UInt8, "partition": pl.Int32, "first": pl.Int64}, orient="row")
     kept = acknowledged.join(trimmed, on=("kind", "partition"), how="left").filter(
         pl.col("first").is_null() | (pl.col("offset") >= pl.col("first"))

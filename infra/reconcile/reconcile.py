@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import polars as pl
 
-from connectors.ports import KeyedStore, LogReader, RowStore
-from infra.reconcile import gather
-from infra.reconcile.facts import POSITION, read_journal
+from connectors.ports import Away, KeyedStore, LogReader, RowStore
+from infra.reconcile import gather, held
+from infra.reconcile.facts import KINDS, POSITION, Bounds, read_journal
 from infra.reconcile.log_check import LogVerdict, check_log
 from infra.reconcile.view_check import ViewVerdict, check_documents, check_rows
 from infra.simulator.journal import TOPICS
@@ -20,6 +20,7 @@ from schemas.contract import Contract, Schema
 
 SchemaOf = Callable[[int], Schema]
 DEAD_LETTERS = "fleet.dead-letters"
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,19 @@ class Reconciliation:
         """Wait up to `wait` seconds for the views to come to the log's end of now, then compare.
 
         Raises:
-            Away: the broker, the registry or a store does not answer.
-            JournalError: the journal is not readable.
-            ValueError: a document counts in words.
+            Away: the broker, the registry or a store does not answer; or what is compared changes again and again.
+            JournalError: the journal is not readable, or there is none.
+            NotANumber: a document counts in words.
         """
+        changed = ""
+        for _ in range(ATTEMPTS):
+            try:
+                return self._compare(wait)
+            except gather.Moving as moving:
+                changed = str(moving)
+        raise Away(f"what is compared changed {ATTEMPTS} times while it was read; at last: {changed}")
+
+    def _compare(self, wait: float) -> Report:
         # In this order: what was acknowledged by now is in the log by now, what is in the log by now was journalled.
         acknowledged = read_journal(self._folder).acknowledged
         bounds = self._log.bounds(TOPICS.values())
@@ -110,24 +120,32 @@ class Reconciliation:
         versions = {name: view.store.live() for name, view in self._views.items()}
         behind = self._wait(bounds, versions, wait)
         documents = {
-            name: gather.read_documents(cast(KeyedStore, view.store), versions[name])
+            name: held.read_documents(cast(KeyedStore, view.store), versions[name])
             for name, view in self._views.items()
             if isinstance(view.projection, KeyedProjection)
         }
-        log = gather.LogGatherer(self._log, self._decoders, self._records, journal, documents).read(bounds)
+        # A letter is durable before the view passes its record: these are all letters of what was waited for.
         letters = gather.dead_letters(self._log, self._letters, DEAD_LETTERS)
+        gatherer = gather.LogGatherer(self._log, self._decoders, self._records, journal, documents, letters)
+        log = gatherer.read(bounds)
         views: dict[str, ViewVerdict] = {}
         for name, view in self._views.items():
             topics = _Topics(view.projection.topics, bounds, log, letters.filter(pl.col("view") == name))
             if name in documents:
                 verdict = topics.check_documents(log.documents[name], documents[name])
             else:
-                verdict = topics.check_rows(gather.row_counts(cast(RowStore, view.store), versions[name], topics.bounds))
+                verdict = topics.check_rows(self._rows(view, versions[name], topics.bounds))
             views[name] = replace(verdict, behind=behind.get(name, 0))
+            if view.store.live() != versions[name]:
+                raise gather.Moving(f"another version of {name} went live")
         firsts = {source: first for source, (first, _) in bounds.items()}
         return Report(check_log(journal, acknowledged, log.logged, firsts), len(log.faulty), views)
 
-    def _wait(self, bounds: gather.Bounds, versions: Mapping[str, int], seconds: float) -> dict[str, int]:
+    def _rows(self, view: View, version: int, bounds: Bounds) -> pl.DataFrame:
+        counted = held.row_counts(cast(RowStore, view.store), version, bounds)
+        return held.without_newer(counted, bounds, self._log.bounds(view.projection.topics))
+
+    def _wait(self, bounds: Bounds, versions: Mapping[str, int], seconds: float) -> dict[str, int]:
         ends = {
             name: {
                 source: end
@@ -137,21 +155,23 @@ class Reconciliation:
             for name, view in self._views.items()
         }
         positions = {name: partial(view.store.positions, versions[name]) for name, view in self._views.items()}
-        return gather.wait_for_views(positions, ends, seconds)
+        return held.wait_for_views(positions, ends, seconds)
 
 
 class _Topics:
     """The part of the log that one view reads."""
 
-    def __init__(self, topics: Sequence[str], bounds: gather.Bounds, log: gather.Log, letters: pl.DataFrame) -> None:
+    def __init__(self, topics: Sequence[str], bounds: Bounds, log: gather.Log, letters: pl.DataFrame) -> None:
         self.bounds = {source: found for source, found in bounds.items() if source.topic in topics}
-        read = pl.col("kind").is_in([int(gather.KINDS[topic]) for topic in topics])
+        read = pl.col("kind").is_in([int(KINDS[topic]) for topic in topics])
         self._logged, self._faulty = log.logged.filter(read), log.faulty.filter(read)
         self._set_aside = letters.select(POSITION)
 
     def check_rows(self, actual: pl.DataFrame) -> ViewVerdict:
         return check_rows(self._logged.select(*POSITION, "rows"), actual, self._faulty, self._set_aside)
 
-    def check_documents(self, expected: pl.DataFrame, documents: gather.Documents) -> ViewVerdict:
-        trimmed = {source.topic for source, (first, _) in self.bounds.items() if first > 0}
+    def check_documents(self, expected: pl.DataFrame, documents: held.Documents) -> ViewVerdict:
+        cut = [source for source, (first, _) in self.bounds.items() if first > 0]
+        partitions = pl.DataFrame(cut, {"topic": pl.String, "partition": pl.Int64}, orient="row")
+        trimmed = documents.stamps.join(partitions, on=("topic", "partition")).select("device_id", counter="topic")
         return check_documents(expected, documents.counted, trimmed, self._faulty, self._set_aside)

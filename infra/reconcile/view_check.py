@@ -1,6 +1,5 @@
 """The log against the views: pure, over frames."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import polars as pl
@@ -13,6 +12,10 @@ RowCounts = pl.DataFrame
 
 DOCUMENT_ROWS = {"device_id": pl.String(), "counter": pl.String(), "records": pl.Int64()}
 
+EXPECTED_ROWS = {**DOCUMENT_ROWS, "set_aside": pl.Int64()}
+"""`set_aside`: how many of the records are among the view's dead letters although they decode by now; a document may hold
+them (it was made anew since) or not."""
+
 
 @dataclass
 class ViewVerdict:
@@ -21,7 +24,7 @@ class ViewVerdict:
     lost:       records that are not, or only in part
     duplicated: records that are in it more than once, or although the log does not hold them
     set_aside:  records that are among the dead letters instead
-    behind:     records that the view had not reached when the time to wait was over (they are lost, for now)
+    behind:     records that the view had not reached when the time to wait was over (they count as lost)
     """
 
     present: int
@@ -70,33 +73,35 @@ def _named(records: pl.DataFrame) -> list[str]:
 def check_documents(
     expected: pl.DataFrame,
     actual: pl.DataFrame,
-    trimmed: Collection[str],
+    trimmed: pl.DataFrame,
     faulty: pl.DataFrame,
     set_aside: pl.DataFrame,
 ) -> ViewVerdict:
     """A view of documents that count the records folded into them.
 
     Args:
-        expected: DOCUMENT_ROWS of the log.
+        expected: EXPECTED_ROWS of the log.
         actual: DOCUMENT_ROWS of the view.
-        trimmed: counters of topics whose log no longer begins at its first record: a document may count more.
+        trimmed: device_id, counter of documents with records of a partition whose log no longer begins at its first one:
+            they may count more.
         faulty, set_aside: as for `check_rows`.
     """
-    both = expected.join(actual, on=("device_id", "counter"), how="full", suffix="_found", coalesce=True).with_columns(
-        pl.col("records", "records_found").fill_null(0)
+    key = ("device_id", "counter")
+    both = expected.join(actual, on=key, how="full", suffix="_found", coalesce=True).with_columns(
+        pl.col("records", "records_found", "set_aside").fill_null(0)
     )
-    fewer = both.filter(pl.col("records_found") < pl.col("records"))
-    more = both.filter((pl.col("records_found") > pl.col("records")) & ~pl.col("counter").is_in(list(trimmed)))
+    lacking = (pl.col("records") - pl.col("records_found")).clip(0)
+    both = both.with_columns((lacking - pl.col("set_aside")).clip(0).alias("lost"), lacking.alias("lacking"))
+    fewer = both.filter(pl.col("lost") > 0)
+    more = both.filter(pl.col("records_found") > pl.col("records")).join(trimmed, on=key, how="anti")
     unfound = faulty.join(set_aside, on=POSITION, how="anti")
-    lost = int((fewer["records"] - fewer["records_found"]).sum()) + len(unfound)
+    undecoded = [f"{position_name(row)}: does not decode, and is not set aside" for row in _rows(unfound)]
+    lost = int(fewer["lost"].sum())
     return ViewVerdict(
         present=int(both.select(pl.min_horizontal("records", "records_found")).sum().item()),
-        lost=Finding(
-            lost,
-            [*_named_counts(fewer), *(f"{position_name(r)}: does not decode, and is not set aside" for r in _rows(unfound))],
-        ),
+        lost=Finding(lost + len(unfound), [*_named_counts(fewer), *undecoded]),
         duplicated=Finding(int((more["records_found"] - more["records"]).sum()), _named_counts(more)),
-        set_aside=len(faulty) - len(unfound),
+        set_aside=len(faulty) - len(unfound) + int(both["lacking"].sum()) - lost,
     )
 
 

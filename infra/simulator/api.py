@@ -42,7 +42,9 @@ class _Result(msgspec.Struct):
 
 
 class _Results(msgspec.Struct):
-    results: list[_Result]
+    """Of a batch, also of one that was refused in part or wholly; an answer without results speaks of the whole."""
+
+    results: list[_Result] | None = None
 
 
 class _Problem(msgspec.Struct):
@@ -80,8 +82,8 @@ def verdicts(kind: Kind, count: int, status: int, answer: bytes) -> list[Verdict
     try:
         if count == 1 and status == 200:
             return [_acknowledged(kind, _one(answer))]
-        if count > 1 and answer.startswith(b'{"results"'):
-            results = _many(answer).results
+        results = _many(answer).results if count > 1 else None
+        if results is not None:
             if len(results) == count:
                 return [_verdict(kind, result) for result in results]
             return [Refused(True, f"{len(results)} results for {count} uploads")] * count

@@ -21,7 +21,8 @@ class Device:
     """Its state between uploads. Times are microseconds.
 
     `begins` is the time that the first row's readings get; rows keep the series' own spacing from there. After the last
-    row the series begins again.
+    row the series begins again. A series that plays fast comes to the present some time: from there on readings are
+    taken now, not in the future.
     """
 
     __slots__ = (
@@ -76,9 +77,9 @@ class Device:
         """An upload of the next rows, and the events that the device noticed in them."""
         readings: list[Fields] = []
         noticed: list[tuple[str, Fields]] = []
-        series = self.series
+        series, clock = self.series, self.clock()
         for _ in range(rows):
-            at = max(0, self.begins + self.passed * series.period + series.times[self.row] + self.skew)
+            at = max(0, min(clock, self.begins + self.passed * series.period + series.times[self.row] + self.skew))
             for metric, unit, value in series.rows[self.row]:
                 readings.append({"metric": metric, "at": at, "value": value, "unit": unit})
             for event_type, said in series.remarkable.get(self.row, ()):
@@ -86,7 +87,7 @@ class Device:
             self.row += 1
             if self.row == len(series.times):
                 self.row, self.passed = 0, self.passed + 1
-        upload = {"occurred_at": self.clock(), **self._identity(Kind.TELEMETRY), "readings": readings}
+        upload = {"occurred_at": clock, **self._identity(Kind.TELEMETRY), "readings": readings}
         return upload, [self.event(event_type, metadata) for event_type, metadata in noticed]
 
     def due(self, rows: int) -> int:

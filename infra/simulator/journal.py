@@ -8,14 +8,16 @@ A run is a folder `data_dir/journal/RUN` of three append-only files:
 | `sent` | rows of `SENT`: an upload's identity and content digest, written before it is first sent |
 | `acknowledged` | rows of `ACKNOWLEDGED`: an identity and the position that the ingress answered |
 
-Nothing is buffered in the process: what `write` returned from survives a kill of it. A torn last line or row is what
-a crash leaves and is not read: what it would have said had not happened yet.
+Nothing is buffered in the process: what was written survives a kill of it. A torn last line or row is what a crash
+leaves and is not read: what it would have said had not happened yet. A run is never gone on with, so that nothing
+follows a torn row.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -77,19 +79,26 @@ class JournalWriter:
     def sent(self, kind: Kind, boot: int, first: int, digests: Sequence[int]) -> None:
         """Note uploads with the sequences first, first + 1, ... that are about to be sent."""
         rows = [(kind, boot, first + i, digest) for i, digest in enumerate(digests)]
-        self._sent.write(np.array(rows, SENT).tobytes())
+        _write(self._sent, np.array(rows, SENT).tobytes())
 
     def acknowledged(self, kind: Kind, boot: int, positions: Sequence[tuple[int, int, int]]) -> None:
         """Note (sequence, partition, offset) of uploads that the ingress acknowledged."""
         rows = [(kind, boot, *position) for position in positions]
-        self._acknowledged.write(np.array(rows, ACKNOWLEDGED).tobytes())
+        _write(self._acknowledged, np.array(rows, ACKNOWLEDGED).tobytes())
 
     def close(self) -> None:
         for file in (self._run, self._sent, self._acknowledged):
             file.close()
 
     def _line(self, value: dict[str, Any]) -> None:
-        self._run.write(json.dumps(value).encode() + b"\n")
+        _write(self._run, json.dumps(value).encode() + b"\n")
+
+
+def _write(file: FileIO, data: bytes) -> None:
+    """All of it: a full disk takes a part without an error, which would put all later rows out of place."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +125,9 @@ def runs(journal: Path) -> Iterator[Run]:
     """
     for folder in sorted(journal.iterdir()) if journal.is_dir() else ():
         if (folder / "run.jsonl").is_file():
+            # Against the order of writing: a run that goes on meanwhile says nothing here of what is not read yet.
+            acknowledged, sent = _rows(folder / "acknowledged", ACKNOWLEDGED), _rows(folder / "sent", SENT)
             boots = _boots(folder / "run.jsonl")
-            sent, acknowledged = _rows(folder / "sent", SENT), _rows(folder / "acknowledged", ACKNOWLEDGED)
             for name, rows in (("sent", sent), ("acknowledged", acknowledged)):
                 if len(rows) and int(rows["boot"].max()) >= len(boots):
                     raise JournalError(f"{folder / name}: names a boot that run.jsonl does not have")

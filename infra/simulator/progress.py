@@ -1,4 +1,5 @@
-"""How a run shows itself: one live line on a terminal, else a plain line every few seconds; on standard error."""
+"""How a run shows itself, on standard error: a live line on a terminal, wrapped where that is narrow; else a plain line
+every few seconds."""
 
 import sys
 import time
@@ -51,6 +52,6 @@ class Progress:
         self._before = (now, tally.acknowledged)
         text = line(tally, (tally.acknowledged - acknowledged) / max(now - then, 1e-6))
         if self._live is not None:
-            self._live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)
+            self._live.update(Text(text), refresh=True)
         elif not self._quiet:
             print(text, file=sys.stderr, flush=True)

@@ -23,7 +23,7 @@ UNAUTHORIZED = (401, 403)
 
 
 class Unreachable(Exception):
-    """The ingress never answered."""
+    """The ingress never answered, for as long as the run had patience."""
 
 
 class NotAllowed(Exception):
@@ -87,6 +87,8 @@ class Simulation:
                 self._schedule.close()
         except ExceptionGroup as failed:  # one reason is enough, and a task's failure has cancelled the others
             raise failed.exceptions[0] from None
+        if self.tally.requests and not self.tally.answered:
+            raise Unreachable(self._silent())
 
     async def _last(self, workers: "Sequence[asyncio.Task[None]]") -> None:
         """Wait for the end of making, then of delivering."""
@@ -114,7 +116,11 @@ class Simulation:
             await asyncio.sleep(every)
             report(self.tally)
             if not self.tally.answered and self.tally.seconds > self._plan.patience:
-                raise Unreachable(f"{self._address.host}:{self._address.port} never answered")
+                raise Unreachable(self._silent())
+
+    def _silent(self) -> str:
+        why = ", ".join(f"{reason} {count:,}" for reason, count in self.tally.errors.most_common())
+        return f"no answer to {self.tally.requests:,} requests in {self.tally.seconds:.0f} s ({why or 'all were cut short'})"
 
     # --- sending
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,28 +22,18 @@ async def simulate_and_reconcile(settings: Settings, seconds: float | None, stop
     span = () if seconds is None else ("--for", f"{seconds:.3f}s")
     async with _command(settings, "simulate", *span) as simulator:
         simulated = await _until_done_or_stopped(simulator, stop)
-    print("waiting for the views to catch up", flush=True)
-    until = time.monotonic() + CATCH_UP_SECONDS
-    while time.monotonic() < until:
-        async with _command(settings, "reconcile", "--json", quiet=True) as attempt:
-            if await attempt.wait() == 0:
-                break
-        await asyncio.sleep(1.0)
-    async with _command(settings, "reconcile") as shown:
+    async with _command(settings, "reconcile", "--wait", f"{CATCH_UP_SECONDS:.0f}s") as shown:
         return await shown.wait() or simulated
 
 
 @asynccontextmanager
-async def _command(settings: Settings, *arguments: str, quiet: bool = False) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A fleetlog command as a child that ends with this process; it shares the terminal, unless `quiet`."""
-    output = asyncio.subprocess.DEVNULL if quiet else None
+async def _command(settings: Settings, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A fleetlog command as a child that ends with this process; it shares the terminal."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid())),
         *(sys.executable, "-P", "-m", "infra.cli.main", *arguments),
         env=child_environment(settings.environment()),
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
         start_new_session=True,  # Ctrl-C reaches the supervisor only, which passes it on once
     )
     try:

@@ -20,19 +20,17 @@ time.sleep(60)
 
 
 class Commands:
-    """Stands in for infra.stack.job._command: notes each command and gives it the next exit code of its kind."""
+    """Stands in for infra.stack.job._command: notes each command and gives it its exit code."""
 
-    def __init__(self, simulate: str, reconcile: list[int]) -> None:
+    def __init__(self, simulate: str, reconcile: int) -> None:
         self.seen: list[tuple[str, ...]] = []
         self.processes: list[asyncio.subprocess.Process] = []
-        self._simulate, self._reconcile = simulate, iter(reconcile)
+        self._simulate, self._reconcile = simulate, reconcile
 
     @asynccontextmanager
-    async def __call__(
-        self, settings: Settings, *arguments: str, quiet: bool = False
-    ) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def __call__(self, settings: Settings, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
         self.seen.append(arguments)
-        script = self._simulate if arguments[0] == "simulate" else f"raise SystemExit({next(self._reconcile)})"
+        script = self._simulate if arguments[0] == "simulate" else f"raise SystemExit({self._reconcile})"
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(settings.data / "begun"))
         self.processes.append(process)
         yield process
@@ -54,36 +52,29 @@ def run_job(directory: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
     return asyncio.run(main())
 
 
-def test_exact_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = Commands("", [0, 0])
+def test_the_views_are_given_time_to_catch_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = Commands("", 0)
     assert run_job(tmp_path, commands, monkeypatch) == 0
-    assert commands.seen == [("simulate", "--for", "60.000s"), ("reconcile", "--json"), ("reconcile",)]
-
-
-def test_waits_until_the_views_have_caught_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = Commands("", [1, 1, 0, 0])
-    assert run_job(tmp_path, commands, monkeypatch) == 0
-    assert commands.seen[1:] == [("reconcile", "--json")] * 3 + [("reconcile",)]
+    assert commands.seen == [("simulate", "--for", "60.000s"), ("reconcile", "--wait", "90s")]
 
 
 def test_a_loss_is_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.stack.job.CATCH_UP_SECONDS", 1.5)
-    assert run_job(tmp_path, Commands("", [1] * 100), monkeypatch) == 1
+    assert run_job(tmp_path, Commands("", 1), monkeypatch) == 1
 
 
 def test_a_simulator_that_failed_is_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run_job(tmp_path, Commands("raise SystemExit(3)", [0, 0]), monkeypatch) == 3
+    assert run_job(tmp_path, Commands("raise SystemExit(3)", 0), monkeypatch) == 3
 
 
 def test_stopping_interrupts_the_simulator_and_reconciles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = Commands(INTERRUPTIBLE, [0, 0])
+    commands = Commands(INTERRUPTIBLE, 0)
     assert run_job(tmp_path, commands, monkeypatch, stop_when_begun=True) == 0
-    assert [one[0] for one in commands.seen] == ["simulate", "reconcile", "reconcile"]
+    assert [one[0] for one in commands.seen] == ["simulate", "reconcile"]
     assert commands.processes[0].returncode == 0, "it was asked, not killed"
 
 
 def test_a_simulator_that_does_not_stop_is_killed_and_fails_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.stack.job.STOP_SECONDS", 0.2)
     deaf = INTERRUPTIBLE.replace('(print("interrupted"), sys.exit(0))', "None")
-    commands = Commands(deaf, [0, 0])
+    commands = Commands(deaf, 0)
     assert run_job(tmp_path, commands, monkeypatch, stop_when_begun=True) == -9
