@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 SERVICE = "fleetlog"
+CHATTY = ("httpx", "httpcore")  # libraries that log a line for each request at INFO
 TALKATIVE = ("httpx", "httpcore", "faust", "mode", "streams.live._Carrier")
 """Libraries that say at INFO what is of use in DEBUG only: each request, each service that starts."""
 FIELDS = ("timestamp", "level", "service", "component", "device_id", "correlation_id", "message", "context")
@@ -69,3 +70,5 @@ def configure(component: str, level: str = "INFO", stream: TextIO | None = None)
         for name in TALKATIVE:
             logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
     logging.captureWarnings(True)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))

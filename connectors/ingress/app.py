@@ -45,4 +45,4 @@ class IngressApp:
         if request.authorization is None or not hmac.compare_digest(request.authorization, self._key):
             headers = [(b"www-authenticate", b'Bearer realm="fleetlog"')]
             detail = "an API key is needed: X-API-Key, or Authorization: Bearer"
-            raise Fault(401, "UNAUTHORIZED", detail, headers=headers)
+            raise Fault(401, "UNAUTHORIZED", detail, [("header X-API-Key", "is missing or wrong")], headers=headers)

@@ -88,10 +88,12 @@ class DeviceApi:
     async def _body(self, request: Request) -> bytes:
         content_type = request.content_type.partition(b";")[0].strip().lower()
         if content_type not in (b"", b"application/json"):
-            raise Fault(415, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json")
+            detail = "the body must be application/json"
+            raise Fault(415, "UNSUPPORTED_MEDIA_TYPE", detail, [("header Content-Type", detail)])
         body = await self._bodies.read(request)
         if too_deep(body, self._options.max_depth):
-            raise Fault(400, "TOO_DEEP", f"the body nests deeper than {self._options.max_depth} levels")
+            detail = f"the body nests deeper than {self._options.max_depth} levels"
+            raise Fault(400, "TOO_DEEP", detail, [("$", detail)])
         return body
 
     async def _one(self, request: Request, device_id: str, values: dict[str, Any], uploads: Uploads) -> Position:

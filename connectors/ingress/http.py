@@ -152,7 +152,7 @@ class Router:
                 raise _not_found(raw_path)
             allowed = ", ".join(sorted(node.routes.keys() | ({"HEAD"} if "GET" in node.routes else set())))
             detail = f"{method} is not a method of this path, which has {allowed}"
-            raise Fault(405, "METHOD_NOT_ALLOWED", detail, headers=[(b"allow", allowed.encode())])
+            raise Fault(405, "METHOD_NOT_ALLOWED", detail, [("method", detail)], headers=[(b"allow", allowed.encode())])
         return route, arguments
 
 
@@ -160,8 +160,9 @@ def _decoded(raw: bytes) -> str:
     try:
         return (unquote_to_bytes(raw) if b"%" in raw else raw).decode()
     except UnicodeDecodeError:
-        raise Fault(400, "INVALID_PATH", "a segment of the path is not UTF-8") from None
+        detail = "a segment of the path is not UTF-8"
+        raise Fault(400, "INVALID_PATH", detail, [("path", detail)]) from None
 
 
 def _not_found(raw_path: bytes) -> Fault:
-    return Fault(404, "NOT_FOUND", f"there is no {raw_path[:200].decode('ascii', 'replace')}")
+    return Fault(404, "NOT_FOUND", f"there is no {raw_path[:200].decode('ascii', 'replace')}", [("path", "is not known")])

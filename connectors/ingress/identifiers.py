@@ -1,6 +1,7 @@
 """Ids that the ingress makes: event ids, trace context, correlation ids."""
 
 import os
+import random
 import re
 import time
 
@@ -29,12 +30,12 @@ class EventIds:
 
     def _renew(self, millisecond: int) -> None:
         self._millisecond = millisecond
-        random = int.from_bytes(os.urandom(10), "big")
-        a, b = random & 0xFFF, random >> 12 & 0x3FFF
+        bits = int.from_bytes(os.urandom(10), "big")
+        a, b = bits & 0xFFF, bits >> 12 & 0x3FFF
         self._head = (millisecond << 32 | 7 << 28 | a << 16 | 0b10 << 14 | b).to_bytes(10, "big")
         text = self._head.hex()
         self._head_text = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:]}-"
-        self._count = random >> 33
+        self._count = bits >> 33
 
 
 def uuid_text(number: bytes) -> str:
@@ -62,7 +63,7 @@ def trace_parent(given: bytes | None) -> tuple[bytes, str]:
         match = _TRACEPARENT.fullmatch(given)
         if match is not None and _valid(given, match):
             return given, match[1].decode()
-    made = os.urandom(24).hex()
+    made = f"{random.getrandbits(192):048x}"  # to tell traces apart, not to keep a secret
     return f"00-{made[:32]}-{made[32:]}-00".encode(), made[:32]
 
 

@@ -77,6 +77,16 @@ class _Counts(Collector):
             for outcome in ("accepted", "repeated", "refused"):
                 records.add_metric((uploads.kind.topic, outcome), getattr(uploads, outcome))
         yield records
+        errors = CounterMetricFamily(
+            "fleetlog_ingress_produce_errors",
+            "Records that were not written: unsent (broker away, queue full, record too large), refused (by the broker)",
+            labels=("topic", "reason"),
+        )
+        for uploads in self._uploads.values():
+            for reason in ("unsent", "refused"):
+                errors.add_metric((uploads.kind.topic, reason), getattr(uploads, reason))
+        errors.add_metric(("rest", "failed"), self._rest.failed)
+        yield errors
         rest = CounterMetricFamily("fleetlog_ingress_rest_records", "Kafka-REST records by outcome", labels=("outcome",))
         rest.add_metric(("written",), self._rest.written)
         rest.add_metric(("failed",), self._rest.failed)

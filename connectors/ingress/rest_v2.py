@@ -56,6 +56,14 @@ class ProduceIn(msgspec.Struct, forbid_unknown_fields=True):
     value_schema_id: int | None = None
 
 
+class _Records(msgspec.Struct):
+    records: list[msgspec.Raw]
+
+
+_RECORD = msgspec.json.Decoder(RecordIn)
+_RECORDS = msgspec.json.Decoder(_Records)
+
+
 class _Sent:
     """One record on its way."""
 
@@ -158,12 +166,12 @@ class RestV2:
     async def _parsed(self, request: Request) -> ProduceIn:
         body = await self._bodies.read(request)
         if too_deep(body, self._options.max_depth):
-            raise Fault(422, "TOO_DEEP", f"the body nests deeper than {self._options.max_depth} levels")
+            raise Fault(422, "TOO_DEEP", f"$: the body nests deeper than {self._options.max_depth} levels")
         try:
             body.decode()  # the format call below does not look into strings
             asked = self._decoder.decode(msgspec.json.format(body, indent=-1))
         except msgspec.ValidationError as error:
-            raise Fault(422, "INVALID_BODY", str(error)) from None
+            raise Fault(422, "INVALID_BODY", _placed(body, str(error))) from None
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise malformed(body, str(error)) from None
         if not asked.records:
@@ -235,6 +243,20 @@ def _converted(conversion: Conversion, record: RecordIn, i: int) -> KeyAndValue:
         raise Fault(422, "BAD_AVRO_DATA", str(fault.within(f"$.records[{i}]"))) from None
     except NoSchema as missing:
         raise _no_schema(str(missing)) from None
+
+
+def _placed(body: bytes, message: str) -> str:
+    """A message of msgspec with the place first, and with the number of the record, which msgspec leaves out."""
+    what, _, place = message.partition(" - at `")
+    place = place.rstrip("`") or "$"
+    if "[...]" in place:
+        for i, record in enumerate(_RECORDS.decode(body).records):
+            try:
+                _RECORD.decode(record)
+            except msgspec.ValidationError:
+                place = place.replace("[...]", f"[{i}]", 1)
+                break
+    return f"{place}: {what}"
 
 
 def _no_schema(part: str) -> Fault:

@@ -61,6 +61,7 @@ class Uploads:
         self._pending: dict[bytes, Pending] = {}
         self._schema_id: int | None = None
         self.accepted = self.repeated = self.refused = 0
+        self.unsent = 0  # broker away, queue full, or too large: not handed over
 
     def open(self, schema_id: int) -> None:
         """The events' schema id is known: uploads may come."""
@@ -94,9 +95,11 @@ class Uploads:
         try:
             self._producer.send(kind.topic, values[kind.key].encode(), value, envelope.headers, pending.delivered)
         except Away as away:
+            self.unsent += 1
             return broker_away(str(away))
         except ValueError as too_large:
-            return Fault(413, "RECORD_TOO_LARGE", str(too_large))
+            self.unsent += 1
+            return Fault(413, "RECORD_TOO_LARGE", str(too_large), [("$", "is too large")])
         self._pending[key] = pending
         wait.expect()
         return pending

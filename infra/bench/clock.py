@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Event, Thread
 from types import TracebackType
 
-PAUSE = 0.02  # seconds between two looks
+PAUSE = 0.1  # seconds between two looks
 SHARE = 0.8  # of the rows: the rest may wait for a timer
 
 

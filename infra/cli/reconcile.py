@@ -47,7 +47,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     except (Away, KafkaException) as error:
         return fail(str(error), 3)
     except (ClickHouseError, RedisError) as error:  # it answers, and refuses: a wrong password, a wrong port
-        return fail(f"a store refuses: {str(error).split('. Stack trace')[0]}", 3)
+        return fail(f"a store refuses: {' '.join(str(error).split('. Stack trace')[0].split())}", 3)
     except NotANumber as error:
         return fail(str(error), 1)
     except (OSError, ValueError) as error:  # of the journal, or of a setting

@@ -130,4 +130,4 @@ def without_newer(counted: pl.DataFrame, bounds: Bounds, later: Bounds) -> pl.Da
     schema = {"kind": pl.UInt8(), "partition": pl.Int32(), "end": pl.Int64(), "later": pl.Int64()}
     newer = (pl.col("offset") >= pl.col("end")) & (pl.col("offset") < pl.col("later"))
     ends = pl.DataFrame(came, schema, orient="row")
-    return counted.join(ends, on=("kind", "partition")).filter(~newer).select(COUNTED_ROWS)
+    return counted.join(ends, on=("kind", "partition")).filter(~newer).select(*COUNTED_ROWS)
