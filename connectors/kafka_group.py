@@ -27,6 +27,16 @@ log = logging.getLogger(__name__)
 StartOf = Callable[[Iterable[TopicPartition]], dict[TopicPartition, int]]
 
 
+MOST_FENCES = 5
+FENCES_SECONDS = 60.0
+
+
+class Fenced(Exception):
+    """The group knows another member of this name, and the client is of no use any more: a broker that came back without
+    what it heard last, or a second process of the same name. Joining anew is the cure of the first; the second shows by
+    MOST_FENCES of them within FENCES_SECONDS."""
+
+
 class LostPosition(Exception):
     """The log no longer holds (or does not yet hold) the record at the view's position."""
 
@@ -93,7 +103,10 @@ class GroupReader:
         """For each assigned partition the log's end as of the last fetch: for the lag gauge."""
         found = {}
         for source in self.assigned():
-            _, high = self._consumer.get_watermark_offsets(KafkaPartition(*source), cached=True)
+            try:
+                _, high = self._consumer.get_watermark_offsets(KafkaPartition(*source), cached=True)
+            except RuntimeError:  # the reader's thread has closed the client in this moment: nothing is assigned now
+                return {}
             if high >= 0:
                 found[source] = high
         return found
@@ -114,21 +127,32 @@ class GroupReader:
     # --- the reader's thread ------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        fences: deque[float] = deque(maxlen=MOST_FENCES)
         try:
-            self._consumer = Consumer(self._options.configuration())
-            self._consumer.subscribe(
-                list(self._options.topics),
-                on_assign=self._on_assign,
-                on_revoke=self._on_revoke,
-                on_lost=self._on_revoke,
-            )
-            try:
-                self._poll_until_stopped()
-            finally:
-                self._consumer.close()
+            while not self._stop.is_set():
+                try:
+                    self._be_a_member()
+                except Fenced as fenced:
+                    fences.append(time.monotonic())
+                    if len(fences) == MOST_FENCES and fences[-1] - fences[0] < FENCES_SECONDS:
+                        raise
+                    log.warning("%s, member %s joins anew: %s", self._options.group, self._options.member, fenced)
+                    self._stop.wait(1.0)
         except BaseException as error:
             self.failure = error
             log.exception("reader of %s failed", self._options.group)
+
+    def _be_a_member(self) -> None:
+        self._consumer = Consumer(self._options.configuration(), logger=log)
+        try:
+            self._consumer.subscribe(
+                list(self._options.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+            )
+            self._poll_until_stopped()
+        finally:
+            for source in list(self._epochs):
+                self._forget(source)
+            self._consumer.close()
 
     def _poll_until_stopped(self) -> None:
         last_commit = time.monotonic()
@@ -160,8 +184,8 @@ class GroupReader:
             self._halt(source)
             start = self._starts.get(source)
             self._on_lost(source, LostPosition(f"{source}, read from offset {start}: {error.str()}"))
-        elif error.fatal():
-            raise KafkaException(error)
+        elif error.fatal() or error.code() == KafkaError._FATAL:
+            raise Fenced(error.str())
         elif error.code() not in AWAY:
             # The client tries again by itself; a topic that is not there yet is the usual case.
             log.warning("%s: %s", source, error.str())

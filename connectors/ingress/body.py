@@ -122,7 +122,10 @@ def too_deep(body: bytes, limit: int) -> bool:
     if b'"' in shape or b"\\" in shape:  # brackets or escapes inside of strings
         shape = _STRING.sub(b"", body).translate(_ONE_KIND, _OTHER)
     for _ in range(limit):
-        shape = shape.replace(b"{}", b"")
-        if not shape:
+        less = shape.replace(b"{}", b"")
+        if not less:
             return False
+        if len(less) == len(shape):
+            break
+        shape = less
     return b"{}" in shape or shape.count(b"{") > limit

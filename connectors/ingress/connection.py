@@ -53,6 +53,11 @@ class Connection(asyncio.Protocol):
         self._idle_since: float | None = None
         self._stuck_since: float | None = None  # since when the client takes no answer
 
+    @property
+    def client_port(self) -> int:
+        """Its end at the client."""
+        return int(self._transport.get_extra_info("peername")[1])
+
     # --- the transport's calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -89,6 +94,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._stuck_since = None
+        self._go_on()
 
     # --- the parser's calls
 
@@ -121,7 +127,7 @@ class Connection(asyncio.Protocol):
         last = not parser.should_keep_alive() or parser.get_http_version() == "1.0"
         exchange = Exchange(parser.get_method().decode(), path, self._headers, self._wanted, last)
         self._receiving, self._head_bytes = exchange, 0
-        if self._in_hand is None:
+        if self._in_hand is None and self._stuck_since is None:
             self._begin(exchange)
         else:
             self._ahead.append(exchange)
@@ -171,7 +177,8 @@ class Connection(asyncio.Protocol):
         if exchange.gone:
             return
         # A client that was not told to go on may send the body or leave it out: what follows can't be understood.
-        last = exchange.last or self._deaf or exchange.untold
+        nothing_after = self._deaf and not self._ahead and not self._last_words
+        last = exchange.last or exchange.untold or nothing_after
         self._transport.write(bytes_of(answer, exchange.request, last))
         exchange.close()
         self._in_hand = self._task = None
@@ -182,8 +189,8 @@ class Connection(asyncio.Protocol):
         self._resume_reading()  # what is left of a body that was refused early is read and forgotten
 
     def _go_on(self) -> None:
-        """A request is answered and all in: the next one, or the end, or wait."""
-        if self._in_hand is not None:
+        """Nothing is in hand: the next request, or the end, or wait. While answers are not taken, wait."""
+        if self._in_hand is not None or self._stuck_since is not None:
             return
         if self._ahead:
             self._begin(self._ahead.popleft())

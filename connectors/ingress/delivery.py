@@ -85,7 +85,6 @@ def deadline_passed(seconds: float) -> Fault:
 def refused_by_broker(error: KafkaError) -> Fault:
     """The answer for a record that the broker refused, so that it was certainly not written."""
     if error.code() in _TOO_LARGE:
-        return Fault(
-            413, "RECORD_TOO_LARGE", f"the broker does not take a record of this size: {error.str()}", [("$", "is too large")]
-        )
+        detail = f"the broker does not take a record of this size: {error.str()}"
+        return Fault(413, "RECORD_TOO_LARGE", detail, [("$", "is too large")])
     return Fault(503, "BROKER_REFUSED", f"the broker did not write the record: {error.str()}", retry_after=RETRY_AFTER)

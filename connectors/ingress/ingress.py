@@ -59,7 +59,7 @@ class Ingress:
         self._recovery = "the log is being read"
         self.uploads = {name: self._uploads(topic, self._upload_ledger) for name, topic in UPLOAD_TOPICS.items()}
         self.uploads["devices"] = self._uploads(REGISTRATION_TOPIC, self._device_ledger)
-        bodies = BodyReader(options)
+        self.bodies = bodies = BodyReader(options)
         self.metrics = IngressMetrics()
         self.forms = {name: RequestForm(contract.topics[topic].record) for name, topic in UPLOAD_TOPICS.items()}
         self.forms["devices"] = RequestForm(with_given_device_id(contract.topics[REGISTRATION_TOPIC].record))

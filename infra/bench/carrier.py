@@ -98,6 +98,16 @@ def rounds(servers: str, records: int, seconds: float) -> dict[str, list[float]]
 
 def measure(contestant: Contestant, servers: str, records: int) -> float:
     """Records/s of one run of a contestant on a topic of `records` records."""
+    figures = contest(contestant, servers, records)
+    return figures["records"] / figures["seconds"]
+
+
+def contest(contestant: Contestant, servers: str, records: int) -> dict[str, float]:
+    """What a contestant says after one run: see infra.bench.peers.result.
+
+    Raises:
+        RuntimeError: it failed, or took too long.
+    """
     share = str(min(contestant.records, records))
     with tempfile.TemporaryDirectory(prefix="fleetlog-bench-") as directory:
         command = [sys.executable, "-m", f"infra.bench.peers.{contestant.module}", servers, share, directory]
@@ -108,5 +118,5 @@ def measure(contestant: Contestant, servers: str, records: int) -> float:
     said = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not said:
         raise RuntimeError(f"{contestant.name} ended with {done.returncode}: {done.stderr.strip()[-2_000:]}")
-    figures = json.loads(said[-1])
-    return float(figures["records"] / figures["seconds"])
+    figures: dict[str, float] = json.loads(said[-1])
+    return figures

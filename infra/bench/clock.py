@@ -41,7 +41,7 @@ class RowClock:
         self._thread.join(self._limit)
         last = self._seen[-1][1] if self._seen else 0
         if last != self._rows:
-            raise RuntimeError(f"{last} of {self._rows} rows were there after {self._limit:.0f} s")
+            raise RuntimeError(f"{last} of {self._rows} rows were there at the last look, within {self._limit:.0f} s")
         return between(self._seen, self._rows)
 
     def _look(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import fastavro
 import polars as pl
 
+from infra.bench.report import Figures
 from infra.bench.topic import Fleet, blocks
 from schemas.codec import parsed
 from schemas.columns import ColumnDecoder
@@ -18,13 +19,19 @@ BATCH = 10_000  # records, as the carrier hands them on
 TOPIC = "fleet.telemetry"
 FEWEST_RUNS = 3
 
+ABOUT = """\
+A batch of 10,000 telemetry records (three readings each) in memory becomes columns, checked against the contract. Beside
+it:
+
+- `fastavro`: decodes record by record into dicts, and checks nothing;
+- `polars.read_avro`: the limit, joins the bodies to one block and reads it: what the decoder stands on, without the proof
+  that each record is sound and within bounds.
+
+Rates are the best of many runs in one process."""
+
 
 def run(seconds: float) -> dict[str, Any]:
-    """Measure each contestant for about `seconds`; rates are records/s, each the best of its runs.
-
-    "fastavro" decodes record by record into dicts and checks nothing. "polars.read_avro (no checks)" joins the bodies
-    to one block and reads it: what `schemas.columns` stands on, without detection of faults or bounds.
-    """
+    """Measure each contestant for about `seconds`, one after the other."""
     record = load().topics[TOPIC].record
     values = [value for block in blocks(Fleet(records=BATCH, devices=1_000)) for _, value in block]
     columns = ColumnDecoder(record, lambda _: record.schema)
@@ -35,15 +42,14 @@ def run(seconds: float) -> dict[str, Any]:
         "polars": _bare_polars(values, record.schema),
     }
     rates = {name: _rate(decode, seconds) for name, decode in contestants.items()}
-    ours, peer, limit = rates["ours"], rates["fastavro"], rates["polars"]
-    named_limit = "polars.read_avro (no checks)"
-    return {
-        "bench": "decode",
-        "ours": ours,
-        "peers": {"fastavro": peer},
-        "limits": {named_limit: limit},
-        "ratios": {"fastavro": ours / peer, named_limit: ours / limit},
-    }
+    return Figures(
+        bench="decode",
+        ours=rates["ours"],
+        peers={"fastavro": rates["fastavro"]},
+        limits={"polars.read_avro": rates["polars"]},
+        about=ABOUT,
+        detail={"records": BATCH},
+    ).result()
 
 
 def _rate(decode: Callable[[], int], seconds: float) -> float:

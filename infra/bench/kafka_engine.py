@@ -6,7 +6,7 @@ documentation, "Kafka table engine" and "AvroConfluent".
 
 from connectors.clickhouse_ddl import Statements, quote
 from infra.bench.topic import TOPIC
-from projections.catalogue import TELEMETRY
+from projections.telemetry import TELEMETRY
 from schemas.table import Table
 
 # Record's fields as the queue has them. The telemetry view's rows come from these.

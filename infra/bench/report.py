@@ -21,8 +21,9 @@ TITLES = {
 HEAD = """\
 # Benchmarks
 
-Written by `make bench`; each section names the command that made it. Figures depend on the machine and on what else it
-does: compare the ratios, which come from one run on one machine. A ratio is ours divided by the other's rate.
+Written by `fleetlog bench all --write docs/benchmarks.md`; each section names the command that made it. Figures depend on
+the machine and on what else it does: compare the ratios, which come from one run on one machine. A ratio is ours divided
+by the other's rate.
 """
 
 
@@ -99,7 +100,7 @@ def _target(figures: Figures, name: str) -> str:
 
 def number(value: float) -> str:
     """Three significant digits below 1,000, whole numbers with thousands above."""
-    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
 
 
 def text(result: Mapping[str, Any]) -> str:

@@ -28,10 +28,10 @@ from infra.bench.topic import READINGS, SCHEMA_ID, TOPIC, Fleet, fill
 from infra.settings import Settings
 from infra.stack.harness import run_services, running_stack
 from infra.stack.services import worker
-from projections.catalogue import TELEMETRY
+from projections.telemetry import TELEMETRY
 from schemas import contract as contracts
 
-RECORDS = 400_000
+RECORDS = 600_000
 DEVICES = 1_000
 LIMIT = 90.0  # seconds that one contestant may take in one round
 ENGINE, DRIVER = "kafka_engine", "clickhouse_driver"
@@ -66,8 +66,8 @@ class Bench:
         return self.records * READINGS
 
 
-def run(seconds: float, records: int = RECORDS) -> dict[str, Any]:
-    """Run rounds for about `seconds` (at least one) on a topic of `records` records.
+def run(seconds: float, records: int = RECORDS, settings: Settings | None = None) -> dict[str, Any]:
+    """Run rounds for about `seconds` (at least one) on a topic of `records` records, with the defaults or other settings.
 
     Raises:
         StackError: the stack can't be started.
@@ -76,7 +76,7 @@ def run(seconds: float, records: int = RECORDS) -> dict[str, Any]:
     schema = contracts.load().topics[TOPIC].record.schema
     with (
         tempfile.TemporaryDirectory(prefix="fleetlog-bench-") as directory,
-        running_stack(Path(directory) / "stack", only=("broker", "clickhouse")) as stack,
+        running_stack(Path(directory) / "stack", only=("broker", "clickhouse"), settings=settings) as stack,
         one_schema.serving(SCHEMA_ID, schema) as registry,
     ):
         fill(stack.settings.kafka, Fleet(records, DEVICES))
@@ -153,8 +153,9 @@ def engine(bench: Bench, database: str) -> float:
 
 def driver(bench: Bench, database: str) -> float:
     """Rows/s of inserts of as many rows by the bare driver into `database`."""
-    where = (bench.settings.clickhouse, str(bench.settings.clickhouse_port), database, str(bench.records))
-    command = [sys.executable, "-m", "infra.bench.peers.bare_insert", *where]
+    settings = bench.settings
+    where = (settings.clickhouse, settings.clickhouse_port, database, bench.records, settings.flush_records)
+    command = [sys.executable, "-m", "infra.bench.peers.bare_insert", *map(str, where)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT)
     except subprocess.TimeoutExpired as error:
@@ -162,7 +163,7 @@ def driver(bench: Bench, database: str) -> float:
     if done.returncode:
         raise RuntimeError(f"the bare insert ended with {done.returncode}: {done.stderr.strip()[-2_000:]}")
     figures = json.loads(done.stdout.splitlines()[-1])
-    stored = _counter(bench.settings, database)()
+    stored = _counter(settings, database)()
     if stored != bench.rows:
         raise RuntimeError(f"the bare insert wrote {stored} rows of {bench.rows}")
     return float(figures["records"] / figures["seconds"])

@@ -102,7 +102,7 @@ SOURCES = (
 
 @dataclass(frozen=True)
 class Series:
-    """A series as it was measured.
+    """A series as it was measured. Of rows with the same time the first counts, one without any value is left out.
 
     Attributes:
         at: int64, microseconds since the first row, ascending.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.group_options import GroupOptions
@@ -53,6 +53,7 @@ class Member:
         self.shared, self.name = shared, name
         self.hold = threading.Event()
         self.hold.set()
+        self.epochs: set[int] = set()
         self.lost: list[tuple[TopicPartition, Exception]] = []
         self.reader = GroupReader(
             options, shared.start_of, self._deliver, lambda source, error: self.lost.append((source, error))
@@ -65,7 +66,9 @@ class Member:
     def _fold(self, batch: Batch) -> None:
         self.hold.wait(60)
         if self.reader.current(batch):
+            self.epochs.add(batch.epoch)
             self.shared.fold(batch)
+            self.reader.folded(batch.source, batch.last + 1)
         self.reader.release()
 
 
@@ -120,6 +123,33 @@ def test_all_records_in_order(stack: Stack, topic: str) -> None:
     assert member.lost == []
 
 
+def test_a_fenced_member_joins_anew(stack: Stack, topic: str) -> None:
+    """Another client takes its name for a while, as a broker does that comes back without what it heard last."""
+    shared = Shared()
+    member = Member(stack, topic, "a", shared, slots=1)
+    produce(stack, topic, 1_000)
+    shared.wait_for(1_000)
+    usurper = Consumer(GroupOptions(stack.settings.kafka, topic, "a", (topic,)).configuration())
+    assigned = threading.Event()
+    usurper.subscribe([topic], on_assign=lambda *_: assigned.set())
+    until = time.monotonic() + 20
+    while not assigned.is_set():
+        assert time.monotonic() < until
+        usurper.poll(0.1)
+    for source in member.reader.assigned():
+        member.reader.folded(source, 250)  # the next commit is refused, and with that the client is of no more use
+    time.sleep(3.0)
+    usurper.close()
+    feeding = threading.Thread(target=slow_feed, args=(stack, topic, 1_000, 1_000))
+    feeding.start()
+    shared.wait_for(2_000)
+    feeding.join()
+    member.reader.stop()
+    assert member.reader.failure is None
+    assert max(member.epochs) > 1, "it went on under an assignment that the group does not know of"
+    shared.check(topic, 2_000)
+
+
 def test_members_that_come_and_go_lose_and_double_nothing(stack: Stack, topic: str) -> None:
     shared = Shared()
     feeding = threading.Thread(target=slow_feed, args=(stack, topic, 3_000))
@@ -138,9 +168,9 @@ def test_members_that_come_and_go_lose_and_double_nothing(stack: Stack, topic: s
     shared.check(topic, 3_000)
 
 
-def slow_feed(stack: Stack, topic: str, count: int) -> None:
+def slow_feed(stack: Stack, topic: str, count: int, first: int = 0) -> None:
     producer = Producer({"bootstrap.servers": stack.settings.kafka, "linger.ms": 5, "enable.idempotence": True})
-    for number in range(count):
+    for number in range(first, first + count):
         producer.produce(topic, str(number).encode(), partition=number % PARTITIONS)
         if number % 20 == 0:
             producer.poll(0)

@@ -1,8 +1,7 @@
 """The limit of the sink: clickhouse-driver inserts the topic's rows, which are in memory already, as columns.
 
-Run with `python -m infra.bench.peers.bare_insert HOST PORT DATABASE RECORDS`. A block has as many records as a worker's.
-Making a block's columns ready is not part of the time. They are lists, with times as integers: of the forms that the
-driver takes (lists of Python's own types, numpy arrays, a DataFrame) the fastest for this table.
+Run with `python -m infra.bench.peers.bare_insert HOST PORT DATABASE RECORDS BLOCK`; a block has BLOCK records. Making a
+block's columns ready is not part of the time. They are lists of Python's own types, with times as integers.
 """
 
 import json
@@ -17,19 +16,18 @@ from clickhouse_driver import Client
 from connectors.clickhouse_ddl import Statements
 from infra.bench.peers.result import SECONDS
 from infra.bench.topic import TOPIC, Fleet, blocks
-from infra.settings import Settings
-from projections.catalogue import TELEMETRY
 from projections.projection import with_position
+from projections.telemetry import TELEMETRY
 from schemas import contract as contracts
 from schemas.columns import ColumnDecoder
 from schemas.log import Batch, TopicPartition
 
 
-def columns(fleet: Fleet) -> Iterator[list[list[Any]]]:
-    """The columns of each block of rows, as if all records were in one partition."""
+def columns(fleet: Fleet, size: int) -> Iterator[list[list[Any]]]:
+    """The columns of each block of the rows of `size` records, as if all records were in one partition."""
     record = contracts.load().topics[TOPIC].record
     decoder = ColumnDecoder(record, lambda schema_id: record.schema)
-    source, size, first = TopicPartition(TOPIC, 0), Settings().flush_records, 0
+    source, first = TopicPartition(TOPIC, 0), 0
     for block in blocks(fleet):
         for start in range(0, len(block), size):
             part = block[start : start + size]
@@ -42,11 +40,11 @@ def columns(fleet: Fleet) -> Iterator[list[list[Any]]]:
 
 def main() -> None:
     signal.alarm(SECONDS)
-    host, port, database, records = sys.argv[1:]
+    host, port, database, records, size = sys.argv[1:]
     client = Client(host, port=int(port))
     into = Statements(database, TELEMETRY.table).insert_rows(1)
     rows, seconds = 0, 0.0
-    for block in columns(Fleet(int(records), 1_000)):
+    for block in columns(Fleet(int(records), 1_000), int(size)):
         began = time.perf_counter()
         rows += client.execute(into, block, columnar=True)
         seconds += time.perf_counter() - began

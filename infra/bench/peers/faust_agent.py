@@ -49,7 +49,7 @@ def main() -> None:
             readings[record["device_id"]] += len(record["readings"])
             seen += 1
             if seen == task.records:
-                watch.finish(seen)
+                watch.finish(seen, devices=len(readings), readings=sum(readings.values()))
 
     app.agent(topic, name="count")(count)
     faust.Worker(app, loglevel="WARNING", override_logging=False, redirect_stdouts=False).execute_from_commandline()

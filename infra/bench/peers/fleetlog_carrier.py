@@ -2,7 +2,7 @@
 reader, Faust agent, columnar decoder, fold, and a conditional write of documents and position."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ import faust
 from connectors.group_options import GroupOptions
 from connectors.kafka_group import GroupReader
 from connectors.memory import MemoryKeyedStore
+from connectors.ports import Document
 from infra.bench.peers.result import Stopwatch, Task, fresh_group
 from infra.bench.topic import TOPIC
 from infra.settings import Settings
@@ -52,11 +53,11 @@ class Contestant:
     def folded(self, view: str, batch: Batch, handled: Handled, seconds: float) -> None:
         self._folded += handled.records - handled.set_aside
         if self._folded >= self._task.records:
-            documents = self._store.scan(1)
-            counted = sum(int(document["count.telemetry"]) for _, document in documents)
+            documents = dict(self._store.scan(1))
+            counted = _total(documents, "count.telemetry")
             if counted != self._folded:
                 raise SystemExit(f"{self._folded} records were folded, the documents count {counted}")
-            self._watch.finish(self._folded)
+            self._watch.finish(self._folded, devices=len(documents), readings=_total(documents, "count.readings"))
 
     def waiting(self, view: str, source: TopicPartition, error: BaseException) -> None:
         raise SystemExit(f"{source} waits: {error}")
@@ -66,6 +67,10 @@ class Contestant:
 
     def lag(self, view: str, lags: dict[TopicPartition, int]) -> None:
         """Not measured."""
+
+
+def _total(documents: Mapping[str, Document], counter: str) -> int:
+    return sum(int(document[counter]) for document in documents.values())
 
 
 def main() -> None:

@@ -51,9 +51,10 @@ class Stopwatch:
         self._before = before
         self._started = time.perf_counter()
 
-    def finish(self, records: int) -> None:
-        """The last record was dealt with, `records` in all: print the result and end the process."""
+    def finish(self, records: int, **found: int) -> None:
+        """The last record was dealt with, `records` in all: print the result and end the process. `found` says what came
+        out of it, as a check."""
         seconds = time.perf_counter() - self._started
-        print(json.dumps({"records": records - self._before, "seconds": seconds}))
+        print(json.dumps({"records": records - self._before, "seconds": seconds, "seen": records, **found}))
         sys.stdout.flush()
         os._exit(0)
