@@ -14,6 +14,7 @@ from schemas.wire import prefix
 
 NAMESPACE = UUID("6f8f3a51-5b0e-5f0b-9c39-0d9f6a0c1c11")
 MOST_DETAIL = 4096
+LARGEST = 1_000_000_000  # bytes; librdkafka's own bound
 
 
 class KafkaDeadLetters:
@@ -28,6 +29,9 @@ class KafkaDeadLetters:
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
                 "compression.type": "lz4",
+                # As large as a record may be: it is the topic's limit that counts, and it counts compressed bytes.
+                "message.max.bytes": LARGEST,
+                "queue.buffering.max.kbytes": LARGEST // 1000,
                 # A letter fails within the caller's patience; the caller keeps its batch and sets it aside again.
                 "message.timeout.ms": int(timeout * 1000),
             }

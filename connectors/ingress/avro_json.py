@@ -125,6 +125,8 @@ class JsonWriter:
         null: bytes | None = None
         by_name: dict[str, tuple[bytes, Write]] = {}
         for i, branch in enumerate(branches):
+            if isinstance(branch, list):
+                raise BadSchema("a union holds a union")
             if branch == "null" or branch == {"type": "null"}:
                 null = long_bytes(i)
             else:

@@ -235,7 +235,9 @@ class Simulation:
 
     def _next_telemetry(self, member: Member) -> None:
         rows = tuple(self._chance.randint(1, MOST_ROWS) for _ in range(self._plan.batch))
-        self._schedule.add(self._started + member.due(sum(rows)), Turn(member, Kind.TELEMETRY, rows))
+        # Never in the past: a fleet that is behind its time would have no turn left for heartbeats.
+        due = max(time.monotonic(), self._started + member.due(sum(rows)))
+        self._schedule.add(due, Turn(member, Kind.TELEMETRY, rows))
 
     def _take(self, turn: Turn) -> None:
         member, device = turn.member, turn.member.device

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 from confluent_kafka import KafkaError
@@ -226,8 +227,9 @@ def serving(
         preparing.cancel()
 
     thread = threading.Thread(target=lambda: asyncio.run(main()))
-    thread.start()
-    assert started.wait(20)
+    with patch("connectors.ingress.recovery.SETTLE_SECONDS", 0.01):  # nothing else writes to the log
+        thread.start()
+        assert started.wait(20)
     (served,) = begun
     _wait_for(served.port)
     try:

@@ -136,15 +136,7 @@ def test_recursive_types_and_defaults() -> None:
 
 @pytest.mark.parametrize(
     "schema",
-    [
-        "nothing",
-        {"type": "record", "name": "R"},
-        {"type": "enum", "name": "E", "symbols": "x"},
-        7,
-        {},
-        [],
-        {"type": "array"},
-    ],
+    ["nothing", 7, None, {}, {"type": "array"}, {"type": "record"}, {"type": "map", "values": "nothing"}, ["int", ["int"]]],
 )
 def test_what_is_no_schema_is_refused(schema: Any) -> None:
     with pytest.raises(BadSchema):

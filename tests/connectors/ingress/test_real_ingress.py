@@ -1,5 +1,6 @@
 """The ingress as a process, on the real broker and registry: what it says was written is there, whatever dies."""
 
+import base64
 import io
 import json
 import signal
@@ -12,7 +13,7 @@ from typing import Any
 import fastavro
 import httpx
 import pytest
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.registry import ConfluentRegistry
@@ -65,10 +66,17 @@ def values_of(stack: Stack, value: bytes | None) -> dict[str, Any]:
 
 
 def ends(stack: Stack, topic: str) -> int:
-    """Records in a topic."""
+    """Records in a topic; waits for a broker that has just come back."""
     consumer = Consumer({"bootstrap.servers": stack.settings.kafka, "group.id": "test"})
+    until = time.monotonic() + 30
     try:
-        return sum(consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=20)[1] for p in range(6))
+        while True:
+            try:
+                return sum(consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=20)[1] for p in range(6))
+            except KafkaException:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
     finally:
         consumer.close()
 
@@ -134,8 +142,6 @@ def test_a_device_lands_where_java_would_put_it(client: httpx.Client) -> None:
 
 
 def _base64(text: str) -> str:
-    import base64
-
     return base64.b64encode(text.encode()).decode()
 
 
@@ -174,6 +180,20 @@ def test_a_schema_that_the_registry_refuses_is_told(client: httpx.Client, schema
     headers = {"Content-Type": "application/vnd.kafka.avro.v2+json"}
     answer = client.post(f"/topics/{FREE}", content=json.dumps(body), headers=headers)
     assert (answer.status_code, answer.json()["error_code"]) == (422, 42205)
+
+
+def test_it_listens_on_loopback_only_and_logs_no_line_per_request(stack: Stack, client: httpx.Client) -> None:
+    listening = subprocess.run(["ss", "-Hltn"], capture_output=True, text=True, check=True).stdout
+    assert [
+        line.split()[3] for line in listening.splitlines() if line.split()[3].endswith(f":{stack.settings.ingress_port}")
+    ] == [f"127.0.0.1:{stack.settings.ingress_port}"]
+    log = stack.log("ingress")
+    lines = len(log.read_text("utf-8").splitlines())
+    for number in range(50):
+        client.post(PATH, json=telemetry(number, "quiet"))
+        client.post(PATH, content=b"{")
+    assert len(log.read_text("utf-8").splitlines()) - lines < 5
+    assert "httpx" not in log.read_text("utf-8")
 
 
 def test_a_retry_gets_the_first_answer_over_kill_9(stack: Stack, client: httpx.Client) -> None:
@@ -239,11 +259,9 @@ def test_while_the_broker_is_stopped_nothing_is_accepted_and_memory_is_bounded(s
     finally:
         stack.kill("broker", signal.SIGCONT)
     stack.wait_healthy("broker", 60)
-    records = ends(stack, "fleet.telemetry")
     told = posted(client, "/v1/devices/s-0/telemetry", batch).json()
     assert told["accepted"] == 2_000
-    assert len({result["offset"] for result in told["results"]}) == 2_000
-    assert ends(stack, "fleet.telemetry") >= records
+    assert len({(result["partition"], result["offset"]) for result in told["results"]}) == 2_000
 
 
 def resident(pid: int) -> float:
@@ -251,20 +269,6 @@ def resident(pid: int) -> float:
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         (line,) = (line for line in file if line.startswith("VmHWM"))
     return float(line.split()[1]) * 1024
-
-
-def test_it_listens_on_loopback_only_and_logs_no_line_per_request(stack: Stack, client: httpx.Client) -> None:
-    listening = subprocess.run(["ss", "-Hltn"], capture_output=True, text=True, check=True).stdout
-    assert [
-        line.split()[3] for line in listening.splitlines() if line.split()[3].endswith(f":{stack.settings.ingress_port}")
-    ] == [f"127.0.0.1:{stack.settings.ingress_port}"]
-    log = stack.log("ingress")
-    lines = len(log.read_text("utf-8").splitlines())
-    for number in range(50):
-        client.post(PATH, json=telemetry(number, "quiet"))
-        client.post(PATH, content=b"{")
-    assert len(log.read_text("utf-8").splitlines()) - lines < 5
-    assert "httpx" not in log.read_text("utf-8")
 
 
 def test_a_clean_stop_ends_with_0_and_goes_on_where_it_was(stack: Stack, client: httpx.Client) -> None:
