@@ -60,6 +60,7 @@ class GroupReader:
         self._stop = threading.Event()
         self._slots = threading.Semaphore(options.slots)
         self._epochs: dict[TopicPartition, int] = {}
+        self._given_up: dict[TopicPartition, int] = {}
         self._epoch = 0
         self._starts: dict[TopicPartition, int] = {}
         self._pending: dict[TopicPartition, list[Message]] = {}
@@ -87,8 +88,9 @@ class GroupReader:
         self._slots.release()
 
     def current(self, batch: Batch) -> bool:
-        """Whether the batch's partition is still read under the assignment the batch was read in."""
-        return self._epochs.get(batch.source) == batch.epoch
+        """Whether the batch's partition is still read under the assignment the batch was read in, and nobody asked since
+        to reread or halt it: batches behind a refused one are on their way already, and must not be taken for a gap."""
+        return self._epochs.get(batch.source) == batch.epoch != self._given_up.get(batch.source)
 
     @property
     def heard(self) -> bool:
@@ -118,11 +120,17 @@ class GroupReader:
     def reread(self, sources: Iterable[TopicPartition]) -> None:
         """Ask the stored positions anew and go on from there."""
         wanted = list(sources)
+        for source in wanted:
+            self._give_up(source)
         self._requests.append(lambda: self._restart([s for s in wanted if s in self._epochs]))
 
     def halt(self, source: TopicPartition) -> None:
         """Read this partition no more until it is assigned again."""
+        self._give_up(source)
         self._requests.append(lambda: self._halt(source))
+
+    def _give_up(self, source: TopicPartition) -> None:
+        self._given_up[source] = self._epochs.get(source, 0)
 
     # --- the reader's thread ------------------------------------------------------------------------------------------
 
@@ -232,7 +240,9 @@ class GroupReader:
         starts = self._stored(sources)
         self._begin(sources)
         self._starts.update(starts)
-        consumer.assign([KafkaPartition(s.topic, s.partition, starts[s]) for s in sources])
+        assigned = [KafkaPartition(s.topic, s.partition, starts[s]) for s in sources]
+        consumer.assign(assigned)
+        consumer.resume(assigned)  # the client keeps a pause over assignments
         log.info("assigned %s", ", ".join(f"{s}@{starts[s]}" for s in sources) or "nothing")
 
     def _on_revoke(self, consumer: Consumer, partitions: Sequence[KafkaPartition]) -> None:

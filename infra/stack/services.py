@@ -13,6 +13,10 @@ from infra.stack.service import Port, Service, StackError
 STORES = ("broker", "redis", "clickhouse", "registry")
 CONTRACT = ("topics", "schemas")
 
+# A worker's threads take and free blocks of megabytes all the time. As it comes, glibc keeps a heap for each thread and gives
+# next to nothing back: 560 MB resident after 300,000 records of 100,000 devices, with these 310 to 320 MB.
+FRUGAL = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
+
 
 def plan(settings: Settings, only: Iterable[str] | None = None, registry_management_port: int = 0) -> tuple[Service, ...]:
     """The services to run, those named in `only` if given ("workers" stands for all workers).
@@ -97,6 +101,7 @@ def worker(settings: Settings, index: int) -> Service:
     port = settings.worker_metrics_port + index
     return replace(
         _own(settings, f"worker-{index}", "infra.cli.main", "worker", "--index", str(index)),
+        environment=settings.environment() | FRUGAL,
         check=lambda: health.http_ok(settings.host, port, "/health"),
         after=(*CONTRACT, *STORES),
         ports=(Port("worker_metrics_port", port),),

@@ -236,6 +236,54 @@ def test_reread_goes_on_from_the_stored_position(stack: Stack, topic: str) -> No
     shared.check(topic, 400)
 
 
+@pytest.mark.parametrize("give_up", ["reread", "halt"])
+def test_from_the_call_on_what_was_read_before_is_no_longer_current(stack: Stack, topic: str, give_up: str) -> None:
+    """A write was refused; the batches behind it are on their way already and would be taken for a gap."""
+    produce(stack, topic, 40)
+    shared, batches = Shared(), []
+    reader = GroupReader(
+        GroupOptions(stack.settings.kafka, topic, "a", (topic,), session_timeout=6.0),
+        shared.start_of,
+        batches.append,
+        lambda source, error: None,
+    )
+    reader.start()
+    until = time.monotonic() + 30
+    while not batches:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert reader.current(batches[0])
+    shared.away = True  # the reader's thread will not come to the new start soon
+    source = batches[0].source
+    if give_up == "reread":
+        reader.reread([source])
+    else:
+        reader.halt(source)
+    assert not reader.current(batches[0])
+    reader.stop()
+
+
+def test_partitions_come_back_readable_after_a_halt_and_after_a_busy_time(stack: Stack, topic: str) -> None:
+    """The client keeps a partition paused over assignments, unless it is told otherwise."""
+    produce(stack, topic, 1_000)
+    shared = Shared()
+    first = Member(stack, topic, "a", shared, slots=1)
+    shared.wait_for(1_000)
+    first.reader.halt(TopicPartition(topic, 0))
+    first.hold.clear()
+    slow_feed(stack, topic, 400, 1_000)
+    time.sleep(1.0)  # its slot is taken: all its partitions are paused
+    second = Member(stack, topic, "b", shared, slots=1)
+    shared.wait_for(1_200)  # of partitions 2 and 3, by the other member
+    first.hold.set()
+    shared.wait_for(1_400)  # assigned anew, a halted partition is tried again
+    second.reader.stop()
+    slow_feed(stack, topic, 400, 1_400)
+    shared.wait_for(1_800)  # what was taken from it in its busy time is back
+    first.reader.stop()
+    shared.check(topic, 1_800)
+
+
 def test_a_position_that_the_log_does_not_hold_is_reported(stack: Stack, topic: str) -> None:
     produce(stack, topic, 40)
     shared = Shared()
