@@ -48,8 +48,8 @@ NOT_NOW = frozenset(
 _SHUTDOWN = re.compile(r"shutting down|shutdown (?:was|is) called", re.IGNORECASE)
 
 # One INSERT is one part, whatever a server's profile says: a part is what is written whole or not at all.
-# Rows of one block are never the same row twice, so looking for such before the part is written (0.4 µs a row, a third of the
-# server's work) is left to merges and FINAL.
+# No row is in a block twice, so looking for such before the part is written (0.4 µs a row, a third of the server's work)
+# is left to merges and FINAL.
 SETTINGS = {"async_insert": 0, "insert_deduplicate": 1, "optimize_on_insert": 0}
 
 

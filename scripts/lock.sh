@@ -8,7 +8,7 @@ sh scripts/make-venv.sh "$scratch/venv"
 "$scratch/venv/bin/pip" install --quiet uv
 compile() {
     "$scratch/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-        --no-emit-index-url --no-header --no-annotate "$@"
+        --no-header --no-annotate "$@"
 }
 compile requirements/dev.in -o requirements/dev.txt
 # The run set takes the versions of the dev set, so that one environment serves both.

@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol):
         self._options, self._answer, self._connections = options, answer, connections
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
+        self._loop: asyncio.AbstractEventLoop
         self._in_hand: Exchange | None = None  # the request that is being answered
         self._ahead: deque[Exchange] = deque()  # those after it
         self._receiving: Exchange | None = None  # the one whose body comes now
@@ -62,6 +63,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
+        self._loop = asyncio.get_running_loop()
         self._connections.add(self)
         self._idle_since = time.monotonic()
         if len(self._connections) > self._options.max_connections:
@@ -170,7 +172,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, exchange: Exchange) -> None:
         self._in_hand = exchange
-        self._task = asyncio.get_running_loop().create_task(self._respond(exchange))
+        self._task = self._loop.create_task(self._respond(exchange))
 
     async def _respond(self, exchange: Exchange) -> None:
         answer = await self._answer(exchange.request)

@@ -136,9 +136,9 @@ class DeviceApi:
         named = 0
         for i, member in enumerate(members):
             try:
-                outcome = uploads.submit(form.parse(bytes(member), f"$.records[{i}]"), envelope, wait)
+                outcome = uploads.submit(form.parse(bytes(member)), envelope, wait)
             except Violations as error:
-                outcome = _fault(error, 1 if named > MOST_ERRORS else MOST_ERRORS)
+                outcome = _fault(error, 1 if named > MOST_ERRORS else MOST_ERRORS, f"$.records[{i}]")
                 named += len(outcome.errors)
             outcomes.append(outcome)
             if i % TURN == TURN - 1:
@@ -202,8 +202,9 @@ def _parsed(form: RequestForm, body: bytes) -> dict[str, Any]:
         raise _fault(error, MOST_ERRORS) from None
 
 
-def _fault(error: Violations, most: int) -> Fault:
-    found: tuple[Violation, ...] = error.violations
+def _fault(error: Violations, most: int, upload: str = "$") -> Fault:
+    """The answer to violations of an upload whose own path is `upload`."""
+    found = [Violation(upload + path.removeprefix("$"), message) for path, message in error.violations]
     detail = f"{found[0].path}: {found[0].message}" + (f", and {len(found) - 1} more" if len(found) > 1 else "")
     return Fault(422, "INVALID_BODY", detail, found[:most])
 

@@ -29,7 +29,11 @@ class Options:
     max_head_bytes: int = 16_384  # request line and headers
     max_buffered_bytes: int = 64_000_000  # bodies of all requests together, while they are read
     max_connections: int = 2_000
-    closed_topics: tuple[str, ...] = ("_*", "kafkasql-*")  # patterns of topics that are not written through REST
+    closed_topics: tuple[str, ...] = (
+        "_*",
+        "kafkasql-*",
+        "registry-events",
+    )  # patterns of topics that are not written through REST
     read_seconds: float = 60.0  # a request must have come in whole by then
 
 

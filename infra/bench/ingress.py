@@ -56,6 +56,7 @@ def run(seconds: float) -> dict[str, Any]:
         bare_uvicorn() as bare,
     ):
         loads = rounds(stack, bare, seconds)
+        check_written(stack)
         peak, idle = memory(stack.pid("ingress"))
     return figures(loads, peak, idle).result()
 
@@ -113,6 +114,14 @@ def rounds(stack: Stack, bare: int, seconds: float) -> dict[str, list[Load]]:
                 raise RuntimeError(f"{done.failures} of {done.requests + done.failures} answers of {name} were no 200")
             found.setdefault(name, []).append(done)
     return found
+
+
+def check_written(stack: Stack) -> None:
+    """Raise RuntimeError if an upload was a retry of another, which costs less than one that is written."""
+    metrics = httpx.get(f"{stack.settings.ingress}/metrics", timeout=10).text.splitlines()
+    repeated = [line for line in metrics if 'outcome="repeated"' in line and not line.endswith(" 0.0")]
+    if repeated:
+        raise RuntimeError(f"uploads were taken for retries: {repeated}")
 
 
 def upload(number: int) -> bytes:

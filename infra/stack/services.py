@@ -13,8 +13,8 @@ from infra.stack.service import Port, Service, StackError
 STORES = ("broker", "redis", "clickhouse", "registry")
 CONTRACT = ("topics", "schemas")
 
-# A worker's threads take and free blocks of megabytes all the time. As it comes, glibc keeps a heap for each thread and gives
-# next to nothing back: 560 MB resident after 300,000 records of 100,000 devices, with these 310 to 320 MB.
+# A worker's threads take and free blocks of megabytes all the time. By default glibc keeps a heap for each thread and
+# gives next to nothing back: 560 MB resident after 300,000 records of 100,000 devices, with these 310 to 320 MB.
 FRUGAL = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
 
 

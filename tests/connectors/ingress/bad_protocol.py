@@ -32,6 +32,7 @@ REST = [
     rest(404, 40401, "a/b", ONE, "a%2Fb"),
     rest(403, 40301, "_schemas", ONE, "_schemas"),
     rest(403, 40301, "kafkasql-journal", ONE, "kafkasql-journal"),
+    rest(403, 40301, "registry-events", ONE, "registry-events"),
     rest(403, 40301, "fleet.dead-letters", ONE, "fleet.dead-letters"),
     rest(401, 40101, "API key", ONE, X_API_Key=""),
     rest(400, 400, "$", b"{"),

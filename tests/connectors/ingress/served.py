@@ -63,7 +63,9 @@ class FakeProducer:
         self.too_large = 1_000_000_000
         self.most_queued = 1_000_000
         self.sent: list[Sent] = []
-        self.topics = dict.fromkeys([*CONTRACT.topics, "free", "_schemas", "kafkasql-journal"], PARTITIONS)
+        self.topics = dict.fromkeys(
+            [*CONTRACT.topics, "free", "_schemas", "kafkasql-journal", "registry-events"], PARTITIONS
+        )
         self._held: list[Callable[[], None]] = []
 
     @property

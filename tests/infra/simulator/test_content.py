@@ -31,7 +31,7 @@ def decoded(record: RecordType, rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 def uploaded(record: RecordType, row: dict[str, Any]) -> dict[str, Any]:
-    """What a device sends so that the ingress writes `row`: JSON objects as objects, nested fields in the contract's order."""
+    """What a device sends so that the ingress writes `row`: objects as objects, fields in their order."""
     row = decode(record.schema, encode(record, row))
     texts = {name for name, field in record.fields.items() if field.get("format") == "json-object"}
     return {name: msgspec.json.decode(value) if name in texts else value for name, value in row.items()}
