@@ -26,7 +26,7 @@ from infra.stack.ports import free_ports
 PARTS = ("broker", "registry", "topics", "schemas", "ingress")
 BATCH = 100  # records of one batch
 READINGS = ("temperature", "humidity", "pressure")
-SINGLE_CONNECTIONS, BATCH_CONNECTIONS = 64, 8
+SINGLE_CONNECTIONS, BATCH_CONNECTIONS = 128, 4
 SHORTEST, ROUNDS = 1.0, 5  # seconds of one load at least; rounds at most
 WARM_UP = 2.0  # seconds before the first round; not counted
 TARGETS = {"uvicorn": 1 / 3}

@@ -86,7 +86,7 @@ def renumbered(world: World, record: Logged) -> None:
 LOG_SPOILERS = (dropped, hole, doubled, doubled_at_the_end, poisoned, altered, renumbered)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=35, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(LOG_SPOILERS), st.integers(0, 10**6), st.booleans())
 def test_one_spoiled_record_of_the_log_is_found(spoil: Any, which: int, folded_before: bool) -> None:
     with good_world() as (world, records):
@@ -177,7 +177,7 @@ DOCUMENT_SPOILERS = (document_lost, counted_once_more, counted_once_less, docume
 LOSING = (row_lost, document_lost, counted_once_less)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=35, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from((*ROW_SPOILERS, *DOCUMENT_SPOILERS)), st.integers(0, 10**6), st.booleans())
 def test_one_spoiled_record_of_a_view_is_found(spoil: Any, which: int, later_records: bool) -> None:
     with good_world() as (world, records):

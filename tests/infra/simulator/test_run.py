@@ -90,8 +90,9 @@ WRONG: dict[str, Callable[[], web.Response]] = {
 }
 
 
-@pytest.mark.parametrize("why", WRONG)
-@pytest.mark.parametrize("done", [False, True], ids=["nothing was done", "the work was done"])
+@pytest.mark.parametrize(
+    ("why", "done"), [*((why, False) for why in WRONG), ("502 no-code", True), ("503 BROKER_AWAY", True)]
+)
 def test_what_is_no_acknowledgement_is_sent_again_under_the_same_identity(tmp_path: Path, why: str, done: bool) -> None:
     def sometimes(number: int) -> web.Response | None:
         return WRONG[why]() if number % 4 == 1 else None
