@@ -201,15 +201,16 @@ class GroupReader:
     def _hand_on(self) -> None:
         now = time.monotonic()
         for source in list(self._pending):
-            full = len(self._pending[source]) >= self._options.records
-            if full or now - self._since[source] >= self._options.seconds:
+            messages = self._pending.get(source, ())  # gone when it was revoked while another waited for its slot
+            full = len(messages) >= self._options.records
+            if messages and (full or now - self._since[source] >= self._options.seconds):
                 if not self._wait_for_slot():
                     return
-                messages = self._pending.pop(source, None)  # gone when it was revoked during the wait
-                if messages is None:
+                taken = self._pending.pop(source, None)  # gone when it was revoked during the wait
+                if taken is None:
                     self._slots.release()
                 else:
-                    self._deliver(batch_of(source, messages, self._epochs[source]))
+                    self._deliver(batch_of(source, taken, self._epochs[source]))
 
     def _wait_for_slot(self) -> bool:
         """Take a slot. While there is none for longer than a moment, fetch nothing but go on polling: the group must

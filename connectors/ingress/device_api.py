@@ -134,15 +134,19 @@ class DeviceApi:
         envelope = uploads.envelope(device_id, record_headers(request))
         outcomes: list[Outcome] = []
         named = 0
-        for i, member in enumerate(members):
-            try:
-                outcome = uploads.submit(form.parse(bytes(member)), envelope, wait)
-            except Violations as error:
-                outcome = _fault(error, 1 if named > MOST_ERRORS else MOST_ERRORS, f"$.records[{i}]")
-                named += len(outcome.errors)
-            outcomes.append(outcome)
-            if i % TURN == TURN - 1:
+        for start in range(0, len(members), TURN):
+            if start:
                 await asyncio.sleep(0)
+            turn = b'{"records":[' + b",".join(members[start : start + TURN]) + b"]}"
+            for i, parsed in enumerate(form.parse_batch(turn), start):
+                if isinstance(parsed, dict):
+                    outcomes.append(uploads.submit(parsed, envelope, wait))
+                else:
+                    fault = _fault(
+                        parsed, 1 if named > MOST_ERRORS else MOST_ERRORS, f"$.records[{i}]", f"$.records[{i - start}]"
+                    )
+                    named += len(fault.errors)
+                    outcomes.append(fault)
         return outcomes
 
     def _batch_answer(self, outcomes: list[Outcome], topic: str) -> Answer:
@@ -199,12 +203,12 @@ def _parsed(form: RequestForm, body: bytes) -> dict[str, Any]:
     except MalformedBody as error:
         raise malformed(body, error.violations[0].message) from None
     except Violations as error:
-        raise _fault(error, MOST_ERRORS) from None
+        raise _fault(error.violations, MOST_ERRORS) from None
 
 
-def _fault(error: Violations, most: int, upload: str = "$") -> Fault:
-    """The answer to violations of an upload whose own path is `upload`."""
-    found = [Violation(upload + path.removeprefix("$"), message) for path, message in error.violations]
+def _fault(violations: Sequence[Violation], most: int, upload: str = "$", told: str = "$") -> Fault:
+    """The answer to violations of an upload whose path is `upload`, where they say `told`."""
+    found = [Violation(upload + path.removeprefix(told), message) for path, message in violations]
     detail = f"{found[0].path}: {found[0].message}" + (f", and {len(found) - 1} more" if len(found) > 1 else "")
     return Fault(422, "INVALID_BODY", detail, found[:most])
 

@@ -3,11 +3,13 @@
 import base64
 import io
 import json
+import re
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import fastavro
@@ -180,6 +182,21 @@ def test_a_schema_that_the_registry_refuses_is_told(client: httpx.Client, schema
     headers = {"Content-Type": "application/vnd.kafka.avro.v2+json"}
     answer = client.post(f"/topics/{FREE}", content=json.dumps(body), headers=headers)
     assert (answer.status_code, answer.json()["error_code"]) == (422, 42205)
+
+
+def test_the_examples_of_the_documentation_run(stack: Stack, client: httpx.Client) -> None:
+    """Sends what the curl commands of docs/device-api.md send."""
+    text = (Path(__file__).parents[3] / "docs/device-api.md").read_text("utf-8")
+    examples = re.findall(
+        r"""^curl \$URL(\S+) -H "X-API-Key: \$KEY" -H 'Content-Type: ([^']+)' -d '([^']+)'$""", text, re.MULTILINE
+    )
+    admin = AdminClient({"bootstrap.servers": stack.settings.kafka})
+    admin.create_topics([NewTopic("weather", 6)])["weather"].result(20)
+    time.sleep(1.5)  # by then the ingress looks again for topics that it does not know
+    statuses = []
+    for path, media_type, body in examples:
+        statuses.append(client.post(path, content=body, headers={"Content-Type": media_type}).status_code)
+    assert statuses == [200, 200, 200, 207, 422, 200, 200]
 
 
 def test_it_listens_on_loopback_only_and_logs_no_line_per_request(stack: Stack, client: httpx.Client) -> None:
