@@ -40,8 +40,9 @@ class GroupOptions:
             # The default of one second stalls a fast reader between fetches.
             "fetch.queue.backoff.ms": 10,
             "queued.min.messages": 20_000,
-            "queued.max.messages.kbytes": 16_384,
-            "fetch.message.max.bytes": 4_194_304,
+            "queued.max.messages.kbytes": 8_192,
+            "fetch.message.max.bytes": 1_048_576,
+            "fetch.max.bytes": 8_388_608,
             "topic.metadata.refresh.interval.ms": 30_000,
             "reconnect.backoff.max.ms": 1_000,
             "allow.auto.create.topics": False,

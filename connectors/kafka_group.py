@@ -18,7 +18,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from connectors.group_options import GroupOptions
-from connectors.kafka_log import AWAY, batch_of
+from connectors.kafka_log import AWAY
+from connectors.pending_batch import PendingBatch
 from connectors.ports import Away
 from schemas.log import Batch, TopicPartition
 
@@ -63,8 +64,7 @@ class GroupReader:
         self._given_up: dict[TopicPartition, int] = {}
         self._epoch = 0
         self._starts: dict[TopicPartition, int] = {}
-        self._pending: dict[TopicPartition, list[Message]] = {}
-        self._since: dict[TopicPartition, float] = {}
+        self._pending: dict[TopicPartition, PendingBatch] = {}
         self._requests: deque[Callable[[], None]] = deque()
         self._folded: dict[TopicPartition, int] = {}
         self._heard = time.monotonic()
@@ -183,9 +183,8 @@ class GroupReader:
             elif source in self._epochs:
                 pending = self._pending.get(source)
                 if pending is None:
-                    pending = self._pending[source] = []
-                    self._since[source] = now
-                pending.append(message)
+                    pending = self._pending[source] = PendingBatch(now)
+                pending.add(message)
 
     def _failed(self, source: TopicPartition, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET or error.code() == KafkaError.OFFSET_OUT_OF_RANGE:
@@ -201,16 +200,15 @@ class GroupReader:
     def _hand_on(self) -> None:
         now = time.monotonic()
         for source in list(self._pending):
-            messages = self._pending.get(source, ())  # gone when it was revoked while another waited for its slot
-            full = len(messages) >= self._options.records
-            if messages and (full or now - self._since[source] >= self._options.seconds):
+            pending = self._pending.get(source)  # gone when it was revoked while another waited for its slot
+            if pending and (len(pending) >= self._options.records or now - pending.since >= self._options.seconds):
                 if not self._wait_for_slot():
                     return
-                taken = self._pending.pop(source, None)  # gone when it was revoked during the wait
-                if taken is None:
+                if self._pending.get(source) is not pending:  # revoked during the wait, and perhaps assigned anew
                     self._slots.release()
-                else:
-                    self._deliver(batch_of(source, taken, self._epochs[source]))
+                    continue
+                del self._pending[source]
+                self._deliver(pending.batch(source, self._epochs[source]))
 
     def _wait_for_slot(self) -> bool:
         """Take a slot. While there is none for longer than a moment, fetch nothing but go on polling: the group must
@@ -273,7 +271,7 @@ class GroupReader:
             self._epochs[source] = self._epoch
 
     def _forget(self, source: TopicPartition) -> None:
-        for table in (self._epochs, self._pending, self._since, self._folded):
+        for table in (self._epochs, self._pending, self._folded):
             table.pop(source, None)
 
     def _restart(self, sources: Sequence[TopicPartition]) -> None:

@@ -1,11 +1,13 @@
 """A worker process: some or all views, live, in one Faust application."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import faust
 
+from connectors.process import give_back_memory
 from connectors.prometheus import PrometheusMonitor, serve
 from infra import compose
 from infra.settings import SettingError, Settings
@@ -16,6 +18,7 @@ from streams.live import View, attach, make_app
 
 log = logging.getLogger(__name__)
 
+TRIM_SECONDS = 2.0  # batches leave large holes in the heap: 100 MB of a worker's 310 under full load
 StoreOf = Callable[[Settings, Projection], compose.Store]
 
 
@@ -52,7 +55,12 @@ def make_worker(settings: Settings, index: int, store_of: StoreOf = compose.stor
         live = _prepared_live(store)
         views.append(attach(app, make_runner(1), live, compose.reader_maker(settings, projection, index), monitor))
     serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views))
+    app.timer(TRIM_SECONDS)(_trim)
     return app, views
+
+
+async def _trim() -> None:
+    await asyncio.to_thread(give_back_memory)
 
 
 def _prepared_live(store: compose.Store) -> Callable[[], int]:

@@ -17,7 +17,6 @@ from connectors.ingress.metrics import IngressMetrics
 from connectors.ingress.openapi import document
 from connectors.ingress.operations import OK, Operations
 from connectors.ingress.options import Options, Producer
-from connectors.ingress.process import give_back_memory, spare_collector
 from connectors.ingress.recovery import Interpreter, recover
 from connectors.ingress.rest_schemas import RestSchemas
 from connectors.ingress.rest_v2 import RestV2
@@ -25,6 +24,7 @@ from connectors.ingress.routes import routes
 from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ingress.uploads import Uploads
 from connectors.ports import Away, LogReader, SchemaRegistry
+from connectors.process import give_back_memory, spare_collector
 from schemas.contract import Contract, RecordType
 from schemas.json_form import RequestForm
 

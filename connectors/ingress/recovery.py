@@ -14,8 +14,8 @@ import fastavro
 from connectors.ingress.event import HEAD, EventKind, rest_of
 from connectors.ingress.identifiers import uuid_bytes
 from connectors.ingress.ledger import Ledger, packed
-from connectors.ingress.process import give_back_memory
 from connectors.ports import LogReader, UnknownSchema
+from connectors.process import give_back_memory
 from schemas.codec import BadSchema, Decoder, Undecodable, parsed
 from schemas.contract import Schema
 from schemas.log import Batch, TopicPartition

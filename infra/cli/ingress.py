@@ -52,6 +52,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     from connectors.ingress.server import Server, serve
     from connectors.kafka_log import KafkaLog
     from connectors.kafka_producer import KafkaProducer, ProducerOptions
+    from projections.device_state import ONLINE_MICROS
     from schemas.contract import load
 
     assert isinstance(bound, socket.socket)
@@ -67,7 +68,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
         max_depth=settings.max_depth,
         max_gzip_ratio=settings.max_gzip_ratio,
         idempotency_records=settings.idempotency_records,
-        heartbeat_interval=settings.presence_timeout / HEARTBEATS_PER_PRESENCE,
+        heartbeat_interval=ONLINE_MICROS / 1e6 / HEARTBEATS_PER_PRESENCE,
     )
     fatal: list[str] = []
 

@@ -1,4 +1,4 @@
-"""What the ingress asks of its own process."""
+"""What a long-lived process asks of its interpreter and its allocator."""
 
 import ctypes
 import gc
