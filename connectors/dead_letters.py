@@ -1,5 +1,6 @@
 """Dead letters on their topic (port DeadLetters)."""
 
+import logging
 import time
 from collections.abc import Sequence
 from uuid import UUID, uuid5
@@ -34,7 +35,8 @@ class KafkaDeadLetters:
                 "queue.buffering.max.kbytes": LARGEST // 1000,
                 # A letter fails within the caller's patience; the caller keeps its batch and sets it aside again.
                 "message.timeout.ms": int(timeout * 1000),
-            }
+            },
+            logger=logging.getLogger(__name__),
         )
 
     def set_aside(self, letters: Sequence[DeadLetter]) -> None:

@@ -1,5 +1,6 @@
 """Reading the log by position, outside any consumer group (port LogReader)."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -77,7 +78,8 @@ class KafkaLog:
                 # A read waits for the fetch of the one before it to come back empty; the default is half a second.
                 "fetch.wait.max.ms": 20,
                 "queued.max.messages.kbytes": queued_kilobytes,
-            }
+            },
+            logger=logging.getLogger(__name__),
         )
 
     def bounds(self, topics: Iterable[str]) -> dict[TopicPartition, tuple[int, int]]:

@@ -39,7 +39,6 @@ def _count(text: str) -> int:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    import logging
     import secrets
 
     from infra.chaos import report, run
@@ -55,8 +54,6 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     if options.list:
         _print_schedule(plan, options.json)
         return 0
-    # Clients log each connection that a fault has cost them; what that led to is what the rounds check.
-    logging.getLogger().addHandler(logging.NullHandler())
     _say(f"seed {seed}: {options.rounds} rounds; repeat them with --seed {seed}")
     try:
         done = run.run(plan, settings, lambda result: _say(report.progress(result, options.rounds)))

@@ -2,6 +2,7 @@
 happen only in the command that runs."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -35,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     options = parser().parse_args(arguments)
+    # Clients log each connection that they can't make; a command says itself what came of it. Processes that run on
+    # configure their own log.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         return int(options.run(options, load()))
     except SettingError as error:
