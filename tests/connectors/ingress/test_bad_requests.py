@@ -189,10 +189,12 @@ def test_a_client_that_takes_no_answers_is_cut_off(hurried: Served) -> None:
     records = request(path="/topics/free", body=body, headers={"Content-Type": "application/vnd.kafka.json.v2+json"})
     with connect(hurried.port) as connection:
         ours = connection.getsockname()[1]
-        for _ in range(24):  # each answer has half a megabyte, more in all than the kernel keeps
-            connection.sendall(records)
-        assert ours in open_ports(hurried)
         until = time.monotonic() + 20
+        while ours not in open_ports(hurried):
+            assert time.monotonic() < until
+        with contextlib.suppress(ConnectionError):  # cut off before all is sent, on a slow machine
+            for _ in range(24):  # each answer has half a megabyte, more in all than the kernel keeps
+                connection.sendall(records)
         while ours in open_ports(hurried):
             assert time.monotonic() < until
             time.sleep(0.05)
