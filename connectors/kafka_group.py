@@ -19,7 +19,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from connectors.group_options import GroupOptions
 from connectors.kafka_log import AWAY
-from connectors.pending_batch import PendingBatch
+from connectors.pending_batch import PendingBatch, next_due, runs
 from connectors.ports import Away
 from schemas.log import Batch, TopicPartition
 
@@ -167,24 +167,25 @@ class GroupReader:
         while not self._stop.is_set():
             while self._requests:
                 self._requests.popleft()()
-            self._take(self._consumer.consume(self._options.records, min(0.1, self._options.seconds)))
-            self._hand_on()
+            messages = self._consumer.consume(self._options.records, min(0.1, self._options.seconds))
+            self._take(messages)
+            self._hand_on(caught_up=len(messages) < self._options.records)
             if time.monotonic() - last_commit > 1.0:
                 self._commit()
                 last_commit = time.monotonic()
 
     def _take(self, messages: Sequence[Message]) -> None:
         self._heard = now = time.monotonic()
+        data = []
         for message in messages:
-            source = TopicPartition(message.topic(), message.partition())
             error = message.error()
-            if error is not None:
-                self._failed(source, error)
-            elif source in self._epochs:
-                pending = self._pending.get(source)
-                if pending is None:
-                    pending = self._pending[source] = PendingBatch(now)
-                pending.add(message)
+            if error is None:
+                data.append(message)
+            else:
+                self._failed(TopicPartition(message.topic(), message.partition()), error)
+        for source, run in runs(data):
+            if source in self._epochs:
+                self._pending.setdefault(source, PendingBatch(now)).extend(run)
 
     def _failed(self, source: TopicPartition, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET or error.code() == KafkaError.OFFSET_OUT_OF_RANGE:
@@ -197,18 +198,17 @@ class GroupReader:
             # The client tries again by itself; a topic that is not there yet is the usual case.
             log.warning("%s: %s", source, error.str())
 
-    def _hand_on(self) -> None:
+    def _hand_on(self, caught_up: bool) -> None:
         now = time.monotonic()
-        for source in list(self._pending):
-            pending = self._pending.get(source)  # gone when it was revoked while another waited for its slot
-            if pending and (len(pending) >= self._options.records or now - pending.since >= self._options.seconds):
-                if not self._wait_for_slot():
-                    return
-                if self._pending.get(source) is not pending:  # revoked during the wait, and perhaps assigned anew
-                    self._slots.release()
-                    continue
-                del self._pending[source]
-                self._deliver(pending.batch(source, self._epochs[source]))
+        while (source := next_due(self._pending, self._options, caught_up, now)) is not None:
+            pending = self._pending[source]
+            if not self._wait_for_slot():
+                return
+            if self._pending.get(source) is not pending:  # revoked during the wait, and perhaps assigned anew
+                self._slots.release()
+                continue
+            del self._pending[source]
+            self._deliver(pending.batch(source, self._epochs[source]))
 
     def _wait_for_slot(self) -> bool:
         """Take a slot. While there is none for longer than a moment, fetch nothing but go on polling: the group must

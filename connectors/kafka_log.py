@@ -9,8 +9,9 @@ from uuid import uuid4
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
+from connectors.pending_batch import batch_of
 from connectors.ports import Away
-from schemas.log import Batch, TopicPartition, offsets_of
+from schemas.log import Batch, TopicPartition
 
 T = TypeVar("T")
 CONSUME_SECONDS = 0.05
@@ -43,17 +44,6 @@ def answer(call: Callable[[], T]) -> T:
         if error.code() in AWAY or error.retriable():
             raise Away(str(error)) from failure
         raise
-
-
-def batch_of(source: TopicPartition, messages: list[Message], epoch: int = 0) -> Batch:
-    """A batch of data messages (no errors among them) of one partition."""
-    return Batch(
-        source,
-        offsets_of([message.offset() for message in messages]),
-        [message.key() for message in messages],
-        [message.value() for message in messages],
-        epoch,
-    )
 
 
 class KafkaLog:

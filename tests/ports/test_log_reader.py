@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -74,6 +75,7 @@ def memory_log() -> Log:
 def kafka_log(stack: Stack) -> Log:
     servers = {"bootstrap.servers": stack.settings.kafka}
     admin, topic = AdminClient(servers), f"t{uuid4().hex}"
+    reader = KafkaLog(stack.settings.kafka, timeout=5.0, batch_records=BATCH)
     admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(10)
 
     def write(partition: int, records: list[Record]) -> None:
@@ -84,12 +86,16 @@ def kafka_log(stack: Stack) -> Log:
 
     def hole(partition: int) -> None:
         """A record of an aborted transaction, and the control record that says so."""
+        _, before = reader.bounds([topic])[TopicPartition(topic, partition)]
         producer = Producer({**servers, "transactional.id": uuid4().hex})
         producer.init_transactions(10)
         producer.begin_transaction()
         producer.produce(topic, b"aborted", partition=partition)
         assert producer.flush(30) == 0
         producer.abort_transaction(10)
+        until = time.monotonic() + 10
+        while reader.bounds([topic])[TopicPartition(topic, partition)][1] < before + 2:  # markers follow the answer
+            assert time.monotonic() < until
 
     def truncate(partition: int, at: int) -> None:
         wanted = [KafkaPartition(topic, partition, at)]
@@ -100,7 +106,7 @@ def kafka_log(stack: Stack) -> Log:
         for done in admin.delete_records(wanted).values():
             done.result(10)
 
-    return Log(KafkaLog(stack.settings.kafka, timeout=5.0, batch_records=BATCH), topic, write, hole, truncate)
+    return Log(reader, topic, write, hole, truncate)
 
 
 @pytest.fixture(params=["memory", "kafka"])

@@ -190,7 +190,7 @@ def test_a_rebalance_while_a_batch_waits_for_its_slot(monkeypatch: pytest.Monkey
         return reader._slots.acquire(timeout=0)
 
     monkeypatch.setattr(reader, "_wait_for_slot", revoked_meanwhile)
-    reader._hand_on()
+    reader._hand_on(caught_up=True)
     assert batches == []
     assert reader._slots.acquire(timeout=0), "the slot was given back"
 
