@@ -72,11 +72,23 @@ def memory_log() -> Log:
     )
 
 
+def await_leaders(reader: KafkaLog, topic: str) -> None:
+    """A topic is created before its partitions have leaders."""
+    until = time.monotonic() + 10
+    while True:
+        try:
+            assert len(reader.bounds([topic])) == PARTITIONS
+            return
+        except Away:
+            assert time.monotonic() < until
+
+
 def kafka_log(stack: Stack) -> Log:
     servers = {"bootstrap.servers": stack.settings.kafka}
     admin, topic = AdminClient(servers), f"t{uuid4().hex}"
     reader = KafkaLog(stack.settings.kafka, timeout=5.0, batch_records=BATCH)
     admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(10)
+    await_leaders(reader, topic)
 
     def write(partition: int, records: list[Record]) -> None:
         producer = Producer({**servers, "linger.ms": 5, "enable.idempotence": True})
