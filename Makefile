@@ -1,7 +1,7 @@
 # make            set up: .venv with pinned packages, the fleetlog command, the Java artifacts of the local stack
 # make run        start everything and replay real sensor data; FOR=60s stops by itself and proves that nothing was lost
 # make test       every check and test; ARGS="-k name" chooses
-# make chaos      kill processes at random for 30 rounds, reconcile after each
+# make chaos      kill processes at random for 30 rounds, reconcile after each; then catch a carrier that is wrong on purpose
 # make bench      measure, beside the peers
 # make lint       ruff, mypy --strict, layer contracts: the quick part of the tests
 # make lock       compile requirements/*.in into *.txt
@@ -28,6 +28,7 @@ test: $(DEV) $(JARS)
 
 chaos: $(DEV) $(JARS)
 	$(BIN)/fleetlog chaos $(ARGS)
+	$(BIN)/python -m pytest tests/chaos/test_controls.py
 
 bench: $(DEV) $(JARS)
 	for name in carrier ingress sink decode memory; do $(BIN)/fleetlog bench $$name $(ARGS) || exit; done
