@@ -62,7 +62,7 @@ def _line(result: Result) -> str:
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(1200)
 def test_no_fault_loses_a_record_or_counts_one_twice(stack: Stack) -> None:
     results = judge(stack, schedule(SEED, len(FAULTS), TIMING, FAULTS), SEED)
     assert [len(result.done) for result in results] == [len(result.planned.steps) for result in results]
@@ -71,7 +71,7 @@ def test_no_fault_loses_a_record_or_counts_one_twice(stack: Stack) -> None:
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_a_fault_of_a_random_seed(stack: Stack) -> None:
     seed = secrets.randbelow(2**31)
     print(f"seed {seed}")
@@ -79,7 +79,7 @@ def test_a_fault_of_a_random_seed(stack: Stack) -> None:
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_what_is_wrong_in_a_view_is_named_and_a_rebuild_heals_it(stack: Stack) -> None:
     quiet = Round(1, "none", SEED, (), 4.0)
     judge(stack, [quiet], SEED)

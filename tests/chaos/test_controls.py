@@ -18,7 +18,7 @@ KILLS = ("kill-both-workers", "kill-worker-repeatedly")
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_carrier_that_commits_the_position_before_it_writes_is_caught(tmp_path: Path) -> None:
     settings = Settings(session_timeout=TIMING.session, flush_seconds=0.5)
     rounds = [Round(0, "none", 1, (), 3.0), *schedule(7, MOST_ROUNDS, TIMING, KILLS)]
