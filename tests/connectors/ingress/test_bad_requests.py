@@ -273,6 +273,8 @@ def wait_for_connections(served: Served, count: int) -> None:
 
 def test_more_connections_than_allowed_are_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
     with serving(options(tmp_path_factory.mktemp("ingress"), max_connections=3)) as served:
+        # Connections are taken in their order: after this one those before it have been counted, and are gone soon.
+        assert served.client.get("/health/live", headers={"Connection": "close"}).status_code == 200
         wait_for_connections(served, 0)
         held = [connect(served.port) for _ in range(3)]
         wait_for_connections(served, 3)
