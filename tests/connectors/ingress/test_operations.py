@@ -23,8 +23,13 @@ ROUTES = {
     ("post", "/v1/devices/{id}/telemetry"),
     ("post", "/v1/devices/{id}/events"),
     ("get", "/topics"),
+    ("get", "/topics/{topic}"),
     ("post", "/topics/{topic}"),
+    ("get", "/topics/{topic}/partitions"),
+    ("get", "/topics/{topic}/partitions/{partition}"),
     ("post", "/topics/{topic}/partitions/{partition}"),
+    ("get", "/topics/{topic}/partitions/{partition}/offsets"),
+    ("get", "/brokers"),
     ("get", "/health"),
     ("get", "/health/live"),
     ("get", "/health/ready"),
@@ -100,7 +105,7 @@ def test_only_the_service_s_own_pages_need_no_key(served: Served) -> None:
     try:
         for method, path in ROUTES:
             status = served.client.request(method, path.replace("{id}", "d").replace("{topic}", "free")).status_code
-            assert (status == 401) == path.startswith(("/v1", "/topics")), path
+            assert (status == 401) == path.startswith(("/v1", "/topics", "/brokers")), path
         bearer = served.client.post("/v1/devices/d/telemetry", json=telemetry(), headers={"Authorization": f"Bearer {KEY}"})
         assert bearer.status_code == 200
         basic = served.client.post("/v1/devices/d/telemetry", json=telemetry(), headers={"Authorization": f"Basic {KEY}"})
