@@ -115,6 +115,14 @@ def test_only_the_service_s_own_pages_need_no_key(served: Served) -> None:
         served.client.headers["X-API-Key"] = KEY
 
 
+def test_topics_are_opened_by_name_or_pattern() -> None:
+    assert Settings().rest_topic_patterns == ()
+    assert Settings(rest_topics=" weather, sensor-*,,").rest_topic_patterns == ("weather", "sensor-*")
+    for text in ("weather;other", "[a-z]", "a b"):
+        with pytest.raises(SettingError, match="FLEETLOG_REST_TOPICS"):
+            _ = Settings(rest_topics=text).rest_topic_patterns
+
+
 def test_it_listens_on_loopback_unless_told_otherwise() -> None:
     assert Settings().host == "127.0.0.1"
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from connectors.ingress.http import Fault, Router
 from schemas.log import TopicPartition
 from tests.connectors.ingress.rest_v2_cases import OPEN, Case, Record, assert_like, cases
 from tests.connectors.ingress.served import Served, options, serving
@@ -48,6 +49,22 @@ def test_the_table_is_whole() -> None:
     assert {re.sub(r"/\d+", "/P", topic.sub(r"\1/T", case.request)) for case in done} == ROUTES
     formats = {(case.type, "partitions" in case.request) for case in done if case.written}
     assert formats >= {(form, where) for form in ("json", "binary", "avro") for where in (True, False)}
+
+
+def test_every_answer_is_documented(shared: Served) -> None:
+    paths = shared.client.get("/openapi.json").json()["paths"]
+    router = Router(shared.ingress.routes)
+    found = 0
+    for case in TABLE:
+        method, path = case.request.split(" ")
+        try:
+            route, _ = router.find(method, path.encode())
+        except Fault:  # no such path or method: no document knows it
+            continue
+        content = paths[route.path][method.lower()]["responses"][str(case.status)]["content"]
+        assert case.media in content, case.name
+        found += 1
+    assert found > 90
 
 
 @pytest.mark.parametrize(
