@@ -1,5 +1,7 @@
 """Media types of Kafka-REST: whatever a client sends, the choice is one that is offered, and the weights hold."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,21 +9,8 @@ from hypothesis import strategies as st
 from connectors.ingress.http import Fault, Request
 from connectors.ingress.rest_media import ANSWERED, EMBEDDED, answer_type, embedded_format, fault_type
 
-PIECES = [
-    *(one.decode() for one in ANSWERED),
-    "application/*",
-    "*/*",
-    "text/html",
-    ";q=",
-    "0",
-    "1",
-    ".",
-    "5",
-    ";",
-    ",",
-    " ",
-    "q",
-]
+TYPES = [*(one.decode() for one in ANSWERED), "application/*", "*/*", "text/html"]
+PIECES = [*TYPES, ";q=", "0", "1", ".", "5", ";", ",", " ", "q"]
 
 
 async def nothing() -> tuple[bytes, bool]:
@@ -32,13 +21,17 @@ def request(name: bytes, value: bytes) -> Request:
     return Request("GET", b"/brokers", {name: value}, nothing)
 
 
+def outcome(choose: Callable[[Request], bytes | str], asked: Request) -> bytes | str | int:
+    try:
+        return choose(asked)
+    except Fault as fault:
+        return fault.status
+
+
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
 def test_any_accept_is_answered_or_refused(accept: str) -> None:
     asked = request(b"accept", accept.encode())
-    try:
-        assert answer_type(asked) in ANSWERED
-    except Fault as fault:
-        assert fault.status == 406
+    assert outcome(answer_type, asked) in (*ANSWERED, 406)
     assert fault_type(asked) in ANSWERED
 
 
@@ -57,7 +50,4 @@ def test_the_greatest_weight_wins(order: list[bytes], thousandths: list[int]) ->
 
 @given(st.binary(max_size=60))
 def test_any_content_type_is_a_format_or_refused(content_type: bytes) -> None:
-    try:
-        assert embedded_format(request(b"content-type", content_type)) in EMBEDDED
-    except Fault as fault:
-        assert fault.status == 415
+    assert outcome(embedded_format, request(b"content-type", content_type)) in (*EMBEDDED, 415)
