@@ -1,14 +1,15 @@
-"""What a Kafka cluster tells of itself (port Cluster), asked from an asyncio loop without threads that wait."""
+"""What a Kafka cluster tells of itself (port Cluster), asked from an asyncio loop."""
 
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import TypeVar
+from uuid import uuid4
 
-from confluent_kafka import KafkaError, KafkaException, Node, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, ResourceType
 
 from connectors.cluster import PartitionState
 from connectors.kafka_log import AWAY
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MOST_AT_ONCE = 100  # questions under way
+THREADS = 4  # for questions whose client has no futures
+NO_ANSWER = AWAY | {KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.OFFSET_NOT_AVAILABLE}
 UNKNOWN = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -29,27 +32,35 @@ UNKNOWN = frozenset(
 
 
 class KafkaCluster:
-    """A Cluster. Its client is made for the first question: most ingresses are never asked one."""
+    """A Cluster. Its clients are made for the first question: most ingresses are never asked one.
+
+    A consumer is asked, not the admin client, for all but settings: when a broker comes back, librdkafka's (2.12)
+    `describe_cluster` may end the process by an assertion, and `list_offsets` fails with FENCED_LEADER_EPOCH.
+    """
 
     def __init__(self, bootstrap_servers: str, seconds: float = 5.0) -> None:
         """`seconds`: how long the broker may take to answer one question."""
         self._servers, self._seconds = bootstrap_servers, seconds
         self._under_way = 0
+        self._threads = ThreadPoolExecutor(THREADS, "cluster")
 
     @cached_property
     def _admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self._servers}, logger=log)
 
+    @cached_property
+    def _consumer(self) -> Consumer:
+        """It never subscribes; librdkafka wants a group all the same."""
+        return Consumer({"bootstrap.servers": self._servers, "group.id": f"fleetlog-cluster-{uuid4()}"}, logger=log)
+
     async def partitions(self, topic: str) -> list[PartitionState] | None:
-        topics = TopicCollection([topic])
-        described = await self._asked(
-            lambda: self._admin.describe_topics(topics, request_timeout=self._seconds)[topic],
-        )
+        consumer = self._consumer  # never creates a topic: allow.auto.create.topics is off by default
+        described = await self._asked(lambda: self._threads.submit(_metadata, consumer, topic, self._seconds))
         if described is None:
             return None
         found = [
-            PartitionState(one.id, _number(one.leader), _numbers(one.replicas), frozenset(_numbers(one.isr)))
-            for one in described.partitions
+            PartitionState(one.id, one.leader if one.leader >= 0 else None, tuple(one.replicas), frozenset(one.isrs))
+            for one in described.topics[topic].partitions.values()
         ]
         return sorted(found, key=lambda one: one.partition)
 
@@ -61,23 +72,13 @@ class KafkaCluster:
         return None if entries is None else {name: entry.value for name, entry in sorted(entries.items())}
 
     async def offsets(self, topic: str, partition: int) -> tuple[int, int] | None:
-        # One after the other: retention between the two only widens the range.
-        beginning = await self._offset(topic, partition, OffsetSpec.earliest())
-        end = await self._offset(topic, partition, OffsetSpec.latest())
-        return None if beginning is None or end is None else (beginning, end)
+        source, consumer = TopicPartition(topic, partition), self._consumer
+        return await self._asked(lambda: self._threads.submit(_bounds, consumer, source, self._seconds))
 
     async def brokers(self) -> list[int]:
-        described = await self._asked(lambda: self._admin.describe_cluster(request_timeout=self._seconds))
-        if described is None:
-            raise Away("the cluster is not known to its own broker")
-        return sorted(_numbers(described.nodes))
-
-    async def _offset(self, topic: str, partition: int, which: OffsetSpec) -> int | None:
-        source = TopicPartition(topic, partition)
-        found = await self._asked(
-            lambda: self._admin.list_offsets({source: which}, request_timeout=self._seconds)[source],
-        )
-        return None if found is None else int(found.offset)
+        consumer = self._consumer
+        described = await self._asked(lambda: self._threads.submit(_metadata, consumer, None, self._seconds))
+        return [] if described is None else sorted(described.brokers)
 
     async def _asked(self, ask: Callable[[], "Future[T]"]) -> T | None:
         """The answer; None if what was asked about is not there.
@@ -90,21 +91,30 @@ class KafkaCluster:
             raise Away(f"{MOST_AT_ONCE} questions to the broker wait for an answer")
         self._under_way += 1
         try:
-            return await asyncio.wrap_future(ask())
+            # The client's own time limit comes first; this one ends the wait for a thread.
+            return await asyncio.wait_for(asyncio.wrap_future(ask()), self._seconds + 1)
+        except TimeoutError:
+            raise Away(f"the broker has not answered within {self._seconds:g} s") from None
         except KafkaException as failure:
             error = failure.args[0]
             if error.code() in UNKNOWN:
                 return None
-            if error.code() in AWAY or error.retriable():
+            if error.code() in NO_ANSWER or error.retriable():
                 raise Away(error.str()) from failure
             raise
         finally:
             self._under_way -= 1
 
 
-def _number(broker: Node | None) -> int | None:
-    return None if broker is None or broker.id < 0 else int(broker.id)
+def _metadata(consumer: Consumer, topic: str | None, seconds: float) -> ClusterMetadata:
+    described = consumer.list_topics(topic, seconds) if topic else consumer.list_topics(timeout=seconds)
+    consumer.poll(0)  # what the client has to say goes to the log
+    if topic and described.topics[topic].error is not None:
+        raise KafkaException(described.topics[topic].error)
+    return described
 
 
-def _numbers(brokers: list[Node]) -> tuple[int, ...]:
-    return tuple(int(broker.id) for broker in brokers)
+def _bounds(consumer: Consumer, source: TopicPartition, seconds: float) -> tuple[int, int]:
+    first, following = consumer.get_watermark_offsets(source, seconds)
+    consumer.poll(0)
+    return int(first), int(following)
