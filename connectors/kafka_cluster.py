@@ -20,7 +20,12 @@ T = TypeVar("T")
 
 MOST_AT_ONCE = 100  # questions under way
 THREADS = 4  # for questions whose client has no futures
-NO_ANSWER = AWAY | {KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.OFFSET_NOT_AVAILABLE}
+NO_ANSWER = AWAY | {
+    KafkaError._TIMED_OUT_QUEUE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+}
 UNKNOWN = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -40,18 +45,23 @@ class KafkaCluster:
 
     def __init__(self, bootstrap_servers: str, seconds: float = 5.0) -> None:
         """`seconds`: how long the broker may take to answer one question."""
-        self._servers, self._seconds = bootstrap_servers, seconds
+        self._seconds = seconds
+        self._common = {
+            "bootstrap.servers": bootstrap_servers,
+            "reconnect.backoff.ms": 100,
+            "reconnect.backoff.max.ms": 1000,  # the default of ten seconds outlasts the answers' time limit
+        }
         self._under_way = 0
         self._threads = ThreadPoolExecutor(THREADS, "cluster")
 
     @cached_property
     def _admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self._servers}, logger=log)
+        return AdminClient(self._common, logger=log)
 
     @cached_property
     def _consumer(self) -> Consumer:
         """It never subscribes; librdkafka wants a group all the same."""
-        return Consumer({"bootstrap.servers": self._servers, "group.id": f"fleetlog-cluster-{uuid4()}"}, logger=log)
+        return Consumer({**self._common, "group.id": f"fleetlog-cluster-{uuid4()}"}, logger=log)
 
     async def partitions(self, topic: str) -> list[PartitionState] | None:
         consumer = self._consumer  # never creates a topic: allow.auto.create.topics is off by default

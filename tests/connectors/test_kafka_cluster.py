@@ -100,7 +100,7 @@ def test_no_answer_is_away(code: int) -> None:
         asyncio.run(cluster_of(consumer=FakeConsumer(code)).brokers())
 
 
-@pytest.mark.parametrize("code", [KafkaError._TIMED_OUT, KafkaError.FENCED_LEADER_EPOCH])
+@pytest.mark.parametrize("code", [KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError.FENCED_LEADER_EPOCH])
 def test_offsets_that_are_not_told_are_away(code: int) -> None:
     with pytest.raises(Away):
         asyncio.run(cluster_of(consumer=FakeConsumer(code)).offsets("t", 0))
