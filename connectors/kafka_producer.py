@@ -8,7 +8,7 @@ an ambiguous outcome: librdkafka retries it, in order and without duplicates, un
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -105,11 +105,6 @@ class KafkaProducer:
         """Records handed over and not yet reported."""
         return len(self._producer)
 
-    @property
-    def topics(self) -> Mapping[str, int]:
-        """Partition count of each topic, as last read."""
-        return self._topics
-
     def send(
         self,
         topic: str,
@@ -155,6 +150,17 @@ class KafkaProducer:
                 raise Away(self._away or "the broker does not answer")
             known = self._topics.get(topic)
         return known
+
+    async def listed(self) -> Iterable[str]:
+        """The names of all topics, as they were a second ago or later.
+
+        Raises:
+            Away: the broker does not answer.
+        """
+        old = time.monotonic() - self._topics_read > MISSED_REFRESH_SECONDS
+        if self._away or (old and not await self._refresh()):
+            raise Away(self._away or "the broker does not answer")
+        return self._topics.keys()
 
     async def close(self, seconds: float) -> int:
         """Wait up to `seconds` for the records in flight; returns how many were given up."""

@@ -5,6 +5,7 @@ registry takes the place of the local one by one setting; `fleetlog up` then doe
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -62,6 +63,7 @@ class Settings:
     max_depth: int = 32  # nesting of a JSON body
     max_gzip_ratio: float = 100.0
     idempotency_records: int = 200_000  # newest uploads whose retries are recognised
+    rest_topics: str = ""  # comma-separated topics, or patterns with *, that Kafka-REST opens beside the device topics
 
     @property
     def kafka(self) -> str:
@@ -86,6 +88,18 @@ class Settings:
     @property
     def data(self) -> Path:
         return Path(self.data_dir).resolve()
+
+    @property
+    def rest_topic_patterns(self) -> tuple[str, ...]:
+        """
+        Raises:
+            SettingError: a pattern holds what no topic's name may hold.
+        """
+        patterns = tuple(part.strip() for part in self.rest_topics.split(",") if part.strip())
+        for pattern in patterns:
+            if not re.fullmatch(r"[A-Za-z0-9._*-]+", pattern):
+                raise SettingError(f"FLEETLOG_REST_TOPICS: {pattern!r} matches no topic: letters, digits, '._-' and * only")
+        return patterns
 
     def environment(self) -> dict[str, str]:
         """These settings as variables, for a child process."""

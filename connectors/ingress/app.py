@@ -32,7 +32,7 @@ class IngressApp:
                 self._authorize(request)
             answer = await route.handler(request)
         except Fault as fault:
-            answer = render(fault, request)
+            answer = (fault.render or render)(fault, request)
         except Exception:  # a bug: told as such, and logged whole
             log.exception("a request failed", extra={"correlation_id": request.correlation_id, "context": {"path": path}})
             answer = render(Fault(500, "INTERNAL", "the ingress failed; its log says more"), request)

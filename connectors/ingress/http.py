@@ -16,7 +16,8 @@ class Fault(Exception):
     """A request is not done as asked.
 
     `status` is the HTTP status, `code` a stable name of the fault, `detail` a sentence for a person, `errors` the places
-    (path, message), `retry_after` seconds after which the same request may succeed.
+    (path, message), `retry_after` seconds after which the same request may succeed. `render` is how it is told where
+    no route was found that says so.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Fault(Exception):
         headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         super().__init__(detail)
+        self.render: Render | None = None
         self.status, self.code, self.detail, self.errors = status, code, detail, errors
         self.headers = list(headers)
         if retry_after is not None:
@@ -112,6 +114,7 @@ class _Node:
     literal: dict[str, "_Node"] = field(default_factory=dict)
     variable: "_Node | None" = None
     routes: dict[str, Route] = field(default_factory=dict)
+    render: Render | None = None
 
 
 class Router:
@@ -127,33 +130,46 @@ class Router:
                 else:
                     node = node.literal.setdefault(segment, _Node())
             node.routes[route.method] = route
+            node.render = route.render
 
     def find(self, method: str, raw_path: bytes) -> tuple[Route, list[str]]:
         """The route, and the path's variable segments.
 
         Raises:
-            Fault: 404 there is no such path, 405 the path has other methods, 400 a segment is not UTF-8.
+            Fault: 404 there is no such path, 405 the path has other methods, 400 a segment is not UTF-8. It is rendered
+                as by the nearest route above.
         """
-        node, arguments = self._root, []
-        for raw in raw_path.split(b"/")[1:]:
-            segment = _decoded(raw)
-            below = node.literal.get(segment)
-            if below is None:
-                below = node.variable
+        node = self._root
+        arguments: list[str] = []
+        render = None
+        try:
+            for raw in raw_path.split(b"/")[1:]:
+                segment = _decoded(raw)
+                below = node.literal.get(segment)
                 if below is None:
-                    raise _not_found(raw_path)
-                arguments.append(segment)
-            node = below
-        route = node.routes.get(method)
-        if route is None and method == "HEAD":
-            route = node.routes.get("GET")
-        if route is None:
-            if not node.routes:
-                raise _not_found(raw_path)
-            allowed = ", ".join(sorted(node.routes.keys() | ({"HEAD"} if "GET" in node.routes else set())))
-            detail = f"{method} is not a method of this path, which has {allowed}"
-            raise Fault(405, "METHOD_NOT_ALLOWED", detail, [("method", detail)], headers=[(b"allow", allowed.encode())])
-        return route, arguments
+                    below = node.variable
+                    if below is None:
+                        raise _not_found(raw_path)
+                    arguments.append(segment)
+                node = below
+                render = node.render or render
+            return _route(node, method, raw_path), arguments
+        except Fault as fault:
+            fault.render = render
+            raise
+
+
+def _route(node: _Node, method: str, raw_path: bytes) -> Route:
+    route = node.routes.get(method)
+    if route is None and method == "HEAD":
+        route = node.routes.get("GET")
+    if route is None:
+        if not node.routes:
+            raise _not_found(raw_path)
+        allowed = ", ".join(sorted(node.routes.keys() | ({"HEAD"} if "GET" in node.routes else set())))
+        detail = f"{method} is not a method of this path, which has {allowed}"
+        raise Fault(405, "METHOD_NOT_ALLOWED", detail, [("method", detail)], headers=[(b"allow", allowed.encode())])
+    return route
 
 
 def _decoded(raw: bytes) -> str:

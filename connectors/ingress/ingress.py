@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from functools import cached_property
 
+from connectors.cluster import Cluster
 from connectors.ingress.app import IngressApp
 from connectors.ingress.body import BodyReader
 from connectors.ingress.delivery import Deadlines
@@ -18,9 +19,12 @@ from connectors.ingress.openapi import document
 from connectors.ingress.operations import OK, Operations
 from connectors.ingress.options import Options, Producer
 from connectors.ingress.recovery import Interpreter, recover
+from connectors.ingress.rest_metadata import RestMetadata
+from connectors.ingress.rest_routes import rest_routes
 from connectors.ingress.rest_schemas import RestSchemas
+from connectors.ingress.rest_topics import RestTopics
 from connectors.ingress.rest_v2 import RestV2
-from connectors.ingress.routes import routes
+from connectors.ingress.routes import device_routes, operation_routes
 from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ingress.uploads import Uploads
 from connectors.ports import Away, LogReader, SchemaRegistry
@@ -38,7 +42,7 @@ RETRY_SECONDS = 1.0
 class Ingress:
     """All parts of one ingress process. `application` answers its requests.
 
-    `make_reader` opens the log for the time of the recovery.
+    `make_reader` opens the log for the time of the recovery. `cluster` is asked by Kafka-REST only.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Ingress:
         producer: Producer,
         registry: SchemaRegistry,
         make_reader: Callable[[], LogReader],
+        cluster: Cluster,
     ) -> None:
         self._options, self._contract, self._make_reader = options, contract, make_reader
         self._schema_ids = SchemaIds(registry, options.state_dir / "ingress-schema-ids.json")
@@ -65,9 +70,11 @@ class Ingress:
         self.forms["devices"] = RequestForm(with_given_device_id(contract.topics[REGISTRATION_TOPIC].record))
         devices = DeviceApi(options, bodies, self.forms, self.uploads, self._deadlines)
         operations = Operations(self.checks, self.metrics, lambda: self._document)
-        rest = RestV2(options, contract, bodies, producer, RestSchemas(self._schema_ids), self._deadlines)
+        topics = RestTopics(options, contract, producer)
+        rest = RestV2(options, topics, bodies, producer, RestSchemas(self._schema_ids), self._deadlines)
         self.metrics.watch(producer, self._deadlines, self.uploads, rest)
-        self.routes = routes(devices, rest, operations, self.forms)
+        kafka_rest = rest_routes(rest, RestMetadata(topics, cluster))
+        self.routes = [*device_routes(devices, self.forms), *kafka_rest, *operation_routes(operations)]
         self.application = IngressApp(self.routes, options.api_key, bodies, self.metrics)
 
     @cached_property

@@ -1,9 +1,9 @@
 """What the ingress is told from outside."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 Header = tuple[str, bytes]
 
@@ -29,11 +29,8 @@ class Options:
     max_head_bytes: int = 16_384  # request line and headers
     max_buffered_bytes: int = 64_000_000  # bodies of all requests together, while they are read
     max_connections: int = 2_000
-    closed_topics: tuple[str, ...] = (
-        "_*",
-        "kafkasql-*",
-        "registry-events",
-    )  # patterns of topics that are not written through REST
+    open_topics: tuple[str, ...] = ()  # patterns of topics beside the device topics that are open to REST
+    closed_topics: tuple[str, ...] = ("_*", "kafkasql-*", "registry-events")  # ... and of those that never are
     read_seconds: float = 60.0  # a request must have come in whole by then
 
 
@@ -59,8 +56,8 @@ class Producer(Protocol):
     async def partitions(self, topic: str) -> int | None:
         """Partition count of a topic, None if there is no such topic; may raise Away."""
 
-    @property
-    def topics(self) -> Any: ...
+    async def listed(self) -> Iterable[str]:
+        """The names of all topics; may raise Away."""
 
     @property
     def away(self) -> str: ...

@@ -33,3 +33,43 @@ class ProduceFailed(msgspec.Struct):
     error_code: int
     message: str
     offsets: list[Offset]
+
+
+class ReplicaOut(msgspec.Struct):
+    """A partition's replica on a broker."""
+
+    broker: int
+    leader: bool
+    in_sync: bool
+
+
+class PartitionOut(msgspec.Struct):
+    """A partition; `leader` is the broker's number, -1 while there is none."""
+
+    partition: int
+    leader: int
+    replicas: list[ReplicaOut]
+
+
+class TopicOut(msgspec.Struct):
+    """A topic with all its settings, defaults too."""
+
+    name: str
+    configs: dict[str, str | None]
+    partitions: list[PartitionOut]
+
+
+class OffsetsOut(msgspec.Struct):
+    """The offset of the first record that is kept, and the one that the next record will get."""
+
+    beginning_offset: int
+    end_offset: int
+
+
+class BrokersOut(msgspec.Struct):
+    """The numbers of the brokers that are there."""
+
+    brokers: list[int]
+
+
+REST_DOCUMENTS = (RestError, ProduceOut, ProduceFailed, TopicOut, PartitionOut, OffsetsOut, BrokersOut)

@@ -4,8 +4,8 @@ import msgspec
 
 from connectors.ingress.http import Answer, Fault, Request
 from connectors.ingress.rest_answers import RestError
+from connectors.ingress.rest_media import fault_type
 
-V2_JSON = b"application/vnd.kafka.v2+json"
 # Confluent's numbers; a fault that is not here has its HTTP status as its number.
 ERROR_CODES = {
     "UNAUTHORIZED": 40101,
@@ -26,4 +26,4 @@ def rest_error(fault: Fault, request: Request) -> Answer:
     places = "; ".join(f"{path}: {message}" for path, message in fault.errors if path not in fault.detail)
     message = f"{fault.detail} ({places})" if places else fault.detail
     told = RestError(ERROR_CODES.get(fault.code, fault.status), message)
-    return Answer(msgspec.json.encode(told), fault.status, V2_JSON, fault.headers)
+    return Answer(msgspec.json.encode(told), fault.status, fault_type(request), fault.headers)

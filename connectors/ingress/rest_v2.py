@@ -1,11 +1,10 @@
-"""Kafka-REST v2, the produce part: POST /topics/{topic} and /topics/{topic}/partitions/{partition}.
+"""Kafka-REST v2, the part that writes: POST /topics/{topic} and /topics/{topic}/partitions/{partition}.
 
 As Confluent's REST Proxy, but: a request that wrote nothing is not answered with 200, a request in which any key or value
 can't be converted writes nothing, and the fleet's own topics take only what their contract says.
 """
 
-import fnmatch
-import re
+from dataclasses import dataclass
 
 import msgspec
 from confluent_kafka import KafkaError, Message
@@ -17,8 +16,9 @@ from connectors.ingress.device_api import malformed, record_headers
 from connectors.ingress.http import Answer, Fault, Request
 from connectors.ingress.options import Header, Options, Producer
 from connectors.ingress.rest_answers import Offset, ProduceFailed, ProduceOut
-from connectors.ingress.rest_faults import V2_JSON
+from connectors.ingress.rest_media import answer_type, embedded_format
 from connectors.ingress.rest_schemas import RestSchemas
+from connectors.ingress.rest_topics import RestTopics, partition_number
 from connectors.ingress.rest_values import (
     Conversion,
     KeyAndValue,
@@ -30,11 +30,7 @@ from connectors.ingress.rest_values import (
     json_bytes,
 )
 from connectors.ports import Away
-from schemas.contract import Contract
 
-_MEDIA_TYPE = re.compile(rb"application/vnd\.kafka\.(json|binary|avro)\.v2\+json")
-_ANSWERS = (b"application/vnd.kafka.v2+json", b"application/vnd.kafka+json", b"application/json", b"application/*", b"*/*")
-TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 NOT_RETRIABLE, RETRIABLE = 1, 2
 
 
@@ -64,6 +60,29 @@ _RECORD = msgspec.json.Decoder(RecordIn)
 _RECORDS = msgspec.json.Decoder(_Records)
 
 
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a request writes: a topic, how many partitions it has, and the one that the path names, if it does."""
+
+    topic: str
+    count: int
+    partition: int | None
+
+    def partitions(self, records: list[RecordIn]) -> list[int | None]:
+        """Where each record goes, None where its key decides.
+
+        Raises:
+            Fault: 422 a record names another partition than the path.
+        """
+        if self.partition is None:
+            return [record.partition for record in records]
+        for i, record in enumerate(records):
+            if record.partition not in (None, self.partition):
+                detail = f"$.records[{i}].partition: {record.partition}, but the path says {self.partition}"
+                raise Fault(422, "INVALID_BODY", detail)
+        return [self.partition] * len(records)
+
+
 class _Sent:
     """One record on its way."""
 
@@ -87,81 +106,47 @@ class RestV2:
     def __init__(
         self,
         options: Options,
-        contract: Contract,
+        topics: RestTopics,
         bodies: BodyReader,
         producer: Producer,
         schemas: RestSchemas,
         deadlines: Deadlines,
     ) -> None:
-        self._options, self._contract, self._bodies, self._producer = options, contract, bodies, producer
+        self._options, self._topics, self._bodies, self._producer = options, topics, bodies, producer
         self._schemas, self._deadlines = schemas, deadlines
         self.written = self.failed = 0  # records
         self._decoder = msgspec.json.Decoder(ProduceIn)
 
-    async def topics(self, request: Request) -> Answer:
-        """GET /topics: the names of the topics that may be written to."""
-        _acceptable(request)
-        return Answer(
-            msgspec.json.encode(sorted(t for t in self._producer.topics if not self._closed(t))), content_type=V2_JSON
-        )
-
     async def produce(self, request: Request) -> Answer:
         """POST /topics/{topic}"""
-        topic, count, form = await self._opened(request)
-        return await self._write(request, topic, count, form, None)
+        media_type, form = answer_type(request), embedded_format(request)
+        (topic,) = request.arguments
+        count = await self._topics.count(topic)
+        return await self._write(request, _Target(topic, count, None), form, media_type)
 
     async def produce_to_partition(self, request: Request) -> Answer:
         """POST /topics/{topic}/partitions/{partition}"""
-        topic, count, form = await self._opened(request)
-        text = request.arguments[1]
-        if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < count):
-            raise Fault(404, "PARTITION_NOT_FOUND", f"{topic} has no partition {text[:20]!r}, it has {count}")
-        return await self._write(request, topic, count, form, int(text))
+        media_type, form = answer_type(request), embedded_format(request)
+        topic, text = request.arguments
+        count = await self._topics.count(topic)
+        return await self._write(request, _Target(topic, count, partition_number(topic, text, count)), form, media_type)
 
-    async def _opened(self, request: Request) -> tuple[str, int, str]:
-        """The topic, its partition count, the embedded format of the request.
-
-        Raises:
-            Fault: 406, 415, 403 a closed topic, 404 an unknown one, 503 the broker is away.
-        """
-        _acceptable(request)
-        match = _MEDIA_TYPE.fullmatch(request.content_type.partition(b";")[0].strip().lower())
-        if match is None:
-            kinds = "application/vnd.kafka.json.v2+json, .binary.v2+json or .avro.v2+json"
-            raise Fault(415, "UNSUPPORTED_MEDIA_TYPE", f"the body must be {kinds}")
-        topic = request.arguments[0]
-        if self._closed(topic):
-            raise Fault(403, "TOPIC_FORBIDDEN", f"{topic} is not written through REST")
-        try:
-            count = await self._producer.partitions(topic) if TOPIC_NAME.fullmatch(topic) else None
-        except Away as away:
-            raise Fault(503, "BROKER_UNAVAILABLE", str(away), retry_after=RETRY_AFTER) from None
-        if count is None:
-            raise Fault(404, "TOPIC_NOT_FOUND", f"there is no topic {topic[:250]!r}")
-        return topic, count, match[1].decode()
-
-    def _closed(self, topic: str) -> bool:
-        declared = self._contract.topics.get(topic)
-        if declared is not None:
-            return declared.access != "device"
-        return any(fnmatch.fnmatchcase(topic, pattern) for pattern in self._options.closed_topics)
-
-    async def _write(self, request: Request, topic: str, count: int, form: str, to: int | None) -> Answer:
+    async def _write(self, request: Request, target: "_Target", form: str, media_type: bytes) -> Answer:
         asked = await self._parsed(request)
-        conversion = await self._conversion(topic, form, asked)
+        partitions = target.partitions(asked.records)
+        conversion = await self._conversion(target.topic, form, asked)
         converted = [_converted(conversion, record, i) for i, record in enumerate(asked.records)]
-        partitions = [record.partition if to is None else to for record in asked.records]
         self._bodies.release(request)
         del asked
         wait, headers = Wait(), record_headers(request)
         sent = [
-            self._send(topic, count, key_and_value, partition, headers, wait)
+            self._send(target, key_and_value, partition, headers, wait)
             for key_and_value, partition in zip(converted, partitions, strict=True)
         ]
         del converted
         await self._deadlines.wait(wait)
         offsets = [one.outcome or self._late() for one in sent]
-        return self._answer(offsets, conversion)
+        return self._answer(offsets, conversion, media_type)
 
     async def _parsed(self, request: Request) -> ProduceIn:
         body = await self._bodies.read(request)
@@ -182,7 +167,7 @@ class RestV2:
         return asked
 
     async def _conversion(self, topic: str, form: str, asked: ProduceIn) -> Conversion:
-        declared = self._contract.topics.get(topic)
+        declared = self._topics.declared(topic)
         if declared is not None:
             if form != "avro":
                 raise Fault(415, "UNSUPPORTED_MEDIA_TYPE", f"{topic} takes application/vnd.kafka.avro.v2+json only")
@@ -202,11 +187,12 @@ class RestV2:
         return Separate(avro_bytes(key, "key"), avro_bytes(value, "value"), *ids)
 
     def _send(
-        self, topic: str, count: int, record: KeyAndValue, partition: int | None, headers: list[Header], wait: Wait
+        self, target: "_Target", record: KeyAndValue, partition: int | None, headers: list[Header], wait: Wait
     ) -> "_Sent":
-        sent = _Sent(wait)
-        if partition is not None and not 0 <= partition < count:
-            sent.outcome = Offset(None, None, NOT_RETRIABLE, f"{topic} has no partition {partition}, it has {count}")
+        sent, topic = _Sent(wait), target.topic
+        if partition is not None and not 0 <= partition < target.count:
+            error = f"{topic} has no partition {partition}, it has {target.count}"
+            sent.outcome = Offset(None, None, NOT_RETRIABLE, error)
             return sent
         try:
             self._producer.send(topic, *record, headers, sent.delivered, -1 if partition is None else partition)
@@ -222,18 +208,18 @@ class RestV2:
         error = f"the broker has not acknowledged the record within {self._deadlines.seconds:g} s; it may yet be written"
         return Offset(None, None, RETRIABLE, error)
 
-    def _answer(self, offsets: list[Offset], conversion: Conversion) -> Answer:
+    def _answer(self, offsets: list[Offset], conversion: Conversion, media_type: bytes) -> Answer:
         written = sum(offset.error_code is None for offset in offsets)
         self.written += written
         self.failed += len(offsets) - written
         if written:
             told = ProduceOut(offsets, conversion.key_schema_id, conversion.value_schema_id)
-            return Answer(msgspec.json.encode(told), content_type=V2_JSON)
+            return Answer(msgspec.json.encode(told), content_type=media_type)
         first = next((one for one in offsets if one.error_code == RETRIABLE), offsets[0])
         retriable = first.error_code == RETRIABLE
         failed = ProduceFailed(50003 if retriable else 422, f"no record was written: {first.error}", offsets)
         headers = [(b"retry-after", b"%d" % RETRY_AFTER)] if retriable else []
-        return Answer(msgspec.json.encode(failed), 503 if retriable else 422, V2_JSON, headers)
+        return Answer(msgspec.json.encode(failed), 503 if retriable else 422, media_type, headers)
 
 
 def _converted(conversion: Conversion, record: RecordIn, i: int) -> KeyAndValue:
@@ -261,14 +247,3 @@ def _placed(body: bytes, message: str) -> str:
 
 def _no_schema(part: str) -> Fault:
     return Fault(422, f"{part.upper()}_SCHEMA_MISSING", f"the {part}s need {part}_schema or {part}_schema_id")
-
-
-def _acceptable(request: Request) -> None:
-    """Raises Fault 406 when the client takes nothing that is answered."""
-    if not request.accept:
-        return
-    for given in request.accept.lower().split(b","):
-        media_type, _, parameters = given.partition(b";")
-        if media_type.strip() in _ANSWERS and parameters.replace(b" ", b"") not in (b"q=0", b"q=0.0"):
-            return
-    raise Fault(406, "NOT_ACCEPTABLE", f"answers are {V2_JSON.decode()}")

@@ -1,4 +1,4 @@
-"""The table of routes: every path, its handler, its OpenAPI description."""
+"""Routes of the device API and the service's own pages: every path, its handler, its OpenAPI description."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,10 +6,8 @@ from typing import Any
 from connectors.ingress.answers import problem
 from connectors.ingress.device_api import DEVICE_ID, DeviceApi
 from connectors.ingress.http import Route
-from connectors.ingress.openapi import answers, body_of, path_parameter, produce_answers, produce_body, topic_list
+from connectors.ingress.openapi import answers, body_of, path_parameter
 from connectors.ingress.operations import Operations
-from connectors.ingress.rest_faults import rest_error
-from connectors.ingress.rest_v2 import RestV2
 from schemas.json_form import RequestForm
 
 SUMMARIES = {
@@ -19,12 +17,8 @@ SUMMARIES = {
 }
 
 
-def routes(devices: DeviceApi, rest: RestV2, operations: Operations, forms: Mapping[str, RequestForm]) -> list[Route]:
-    """All routes of the ingress."""
-    return [*_device_routes(devices, forms), *_rest_routes(rest), *_operation_routes(operations)]
-
-
-def _device_routes(devices: DeviceApi, forms: Mapping[str, RequestForm]) -> list[Route]:
+def device_routes(devices: DeviceApi, forms: Mapping[str, RequestForm]) -> list[Route]:
+    """Uploads and registrations."""
     table = []
     for kind, summary in SUMMARIES.items():
         form = forms[kind]
@@ -52,48 +46,8 @@ def _device_routes(devices: DeviceApi, forms: Mapping[str, RequestForm]) -> list
     return [*table, Route("POST", "/v1/devices", devices.register, problem, describe)]
 
 
-def _rest_routes(rest: RestV2) -> list[Route]:
-    topic = path_parameter("topic", "Name of the topic.", {"type": "string"})
-    partition = path_parameter("partition", "Number of the partition.", {"type": "integer", "minimum": 0})
-    produce: dict[str, Any] = {
-        "summary": "Write records",
-        "description": "Confluent REST Proxy v2. Answered after the broker's acknowledgement, with a result per record in "
-        "their order. Partitioner: murmur2, as Java's. On the fleet's own topics: Avro of the contract's schema only.",
-        "tags": ["kafka-rest"],
-        "requestBody": produce_body(),
-        "responses": produce_answers(),
-    }
-    return [
-        Route(
-            "GET",
-            "/topics",
-            rest.topics,
-            rest_error,
-            {
-                "operationId": "list_topics",
-                "summary": "Topics that may be written to",
-                "tags": ["kafka-rest"],
-                "responses": topic_list(),
-            },
-        ),
-        Route(
-            "POST", "/topics/{topic}", rest.produce, rest_error, {**produce, "operationId": "produce", "parameters": [topic]}
-        ),
-        Route(
-            "POST",
-            "/topics/{topic}/partitions/{partition}",
-            rest.produce_to_partition,
-            rest_error,
-            {
-                **produce,
-                "operationId": "produce_to_partition",
-                "parameters": [topic, partition],
-            },
-        ),
-    ]
-
-
-def _operation_routes(operations: Operations) -> list[Route]:
+def operation_routes(operations: Operations) -> list[Route]:
+    """The service's own pages."""
     table = []
     for path, handler, summary, content in (
         ("/health", operations.ready, "Whether the ingress takes uploads", "Health"),

@@ -50,6 +50,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     from connectors.ingress.ingress import Ingress
     from connectors.ingress.options import Options
     from connectors.ingress.server import Server, serve
+    from connectors.kafka_cluster import KafkaCluster
     from connectors.kafka_log import KafkaLog
     from connectors.kafka_producer import KafkaProducer, ProducerOptions
     from projections.device_state import ONLINE_MICROS
@@ -68,6 +69,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
         max_depth=settings.max_depth,
         max_gzip_ratio=settings.max_gzip_ratio,
         idempotency_records=settings.idempotency_records,
+        open_topics=settings.rest_topic_patterns,
         heartbeat_interval=ONLINE_MICROS / 1e6 / HEARTBEATS_PER_PRESENCE,
     )
     fatal: list[str] = []
@@ -80,7 +82,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
     read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
     producer = KafkaProducer(ProducerOptions(settings.kafka, stall_seconds=settings.request_deadline), on_fatal)
-    ingress = Ingress(options, load(), producer, _registry(settings), read_log)
+    ingress = Ingress(options, load(), producer, _registry(settings), read_log, KafkaCluster(settings.kafka))
     server = Server(options, ingress.application.answer)
     producer.start()
     await serve(server, bound, ingress.prepare)

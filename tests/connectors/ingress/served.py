@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from connectors.memory import MemoryLog
 from connectors.ports import Away, UnknownSchema
 from schemas.contract import load
 from schemas.log import TopicPartition
+from tests.connectors.ingress.fake_cluster import FakeCluster
 
 KEY = "a-key-of-tests-0123456789"
 CONTRACT = load()
@@ -63,9 +64,8 @@ class FakeProducer:
         self.too_large = 1_000_000_000
         self.most_queued = 1_000_000
         self.sent: list[Sent] = []
-        self.topics = dict.fromkeys(
-            [*CONTRACT.topics, "free", "_schemas", "kafkasql-journal", "registry-events"], PARTITIONS
-        )
+        closed = ("_schemas", "__consumer_offsets", "kafkasql-journal", "registry-events")
+        self.topics = dict.fromkeys([*CONTRACT.topics, "free", "hidden", *closed], PARTITIONS)
         self._held: list[Callable[[], None]] = []
 
     @property
@@ -80,6 +80,11 @@ class FakeProducer:
         if self.away:
             raise Away(self.away)
         return self.topics.get(topic)
+
+    async def listed(self) -> Iterable[str]:
+        if self.away:
+            raise Away(self.away)
+        return self.topics
 
     def send(
         self,
@@ -149,6 +154,7 @@ class Served:
     port: int
     producer: FakeProducer
     registry: FakeRegistry
+    cluster: FakeCluster
     ingress: Ingress
     server: Server
     loop: asyncio.AbstractEventLoop
@@ -177,7 +183,7 @@ class Served:
 
 
 def options(state_dir: Path, **changes: Any) -> Options:
-    """The limits of a test's ingress: the defaults, with short times."""
+    """The limits of a test's ingress: the defaults, with short times, and all topics open that may be."""
     made = Options(
         host="127.0.0.1",
         port=0,
@@ -190,6 +196,7 @@ def options(state_dir: Path, **changes: Any) -> Options:
         max_gzip_ratio=100.0,
         idempotency_records=10_000,
         heartbeat_interval=60.0,
+        open_topics=("*",),
     )
     return replace(made, **changes)
 
@@ -213,14 +220,16 @@ def serving(
     """An ingress on a free port, in a thread of its own; `log` is what was written before."""
     log = log or MemoryLog(dict.fromkeys([*CONTRACT.topics, "free"], PARTITIONS))
     producer, registry = FakeProducer(log), registry or FakeRegistry()
+    cluster = FakeCluster(producer.topics, log, CONTRACT)
     bound = listen("127.0.0.1", 0)
     begun: list[Served] = []
     started = threading.Event()
 
     async def main() -> None:
-        ingress = Ingress(limits, CONTRACT, producer, registry, lambda: log)
+        ingress = Ingress(limits, CONTRACT, producer, registry, lambda: log, cluster)
         server = Server(limits, ingress.application.answer)
-        begun.append(Served(bound.getsockname()[1], producer, registry, ingress, server, asyncio.get_running_loop()))
+        loop = asyncio.get_running_loop()
+        begun.append(Served(bound.getsockname()[1], producer, registry, cluster, ingress, server, loop))
         preparing = asyncio.create_task(ingress.prepare())
         if ready:
             await preparing

@@ -23,8 +23,13 @@ ROUTES = {
     ("post", "/v1/devices/{id}/telemetry"),
     ("post", "/v1/devices/{id}/events"),
     ("get", "/topics"),
+    ("get", "/topics/{topic}"),
     ("post", "/topics/{topic}"),
+    ("get", "/topics/{topic}/partitions"),
+    ("get", "/topics/{topic}/partitions/{partition}"),
     ("post", "/topics/{topic}/partitions/{partition}"),
+    ("get", "/topics/{topic}/partitions/{partition}/offsets"),
+    ("get", "/brokers"),
     ("get", "/health"),
     ("get", "/health/live"),
     ("get", "/health/ready"),
@@ -100,7 +105,7 @@ def test_only_the_service_s_own_pages_need_no_key(served: Served) -> None:
     try:
         for method, path in ROUTES:
             status = served.client.request(method, path.replace("{id}", "d").replace("{topic}", "free")).status_code
-            assert (status == 401) == path.startswith(("/v1", "/topics")), path
+            assert (status == 401) == path.startswith(("/v1", "/topics", "/brokers")), path
         bearer = served.client.post("/v1/devices/d/telemetry", json=telemetry(), headers={"Authorization": f"Bearer {KEY}"})
         assert bearer.status_code == 200
         basic = served.client.post("/v1/devices/d/telemetry", json=telemetry(), headers={"Authorization": f"Basic {KEY}"})
@@ -108,6 +113,14 @@ def test_only_the_service_s_own_pages_need_no_key(served: Served) -> None:
         assert basic.headers["www-authenticate"].startswith("Bearer")
     finally:
         served.client.headers["X-API-Key"] = KEY
+
+
+def test_topics_are_opened_by_name_or_pattern() -> None:
+    assert Settings().rest_topic_patterns == ()
+    assert Settings(rest_topics=" weather, sensor-*,,").rest_topic_patterns == ("weather", "sensor-*")
+    for text in ("weather;other", "[a-z]", "a b"):
+        with pytest.raises(SettingError, match="FLEETLOG_REST_TOPICS"):
+            _ = Settings(rest_topics=text).rest_topic_patterns
 
 
 def test_it_listens_on_loopback_unless_told_otherwise() -> None:

@@ -147,7 +147,3 @@ def test_a_registry_that_is_away_is_told(served: Served) -> None:
     answer = produce(served, {"value_schema": '"int"', "records": [{"value": 1}]}, "avro")
     assert (answer.status_code, answer.json()["error_code"], answer.headers["retry-after"]) == (408, 40801, "2")
     assert served.producer.sent == []
-
-
-def test_the_topics_that_may_be_written_to_are_listed(served: Served) -> None:
-    assert served.client.get("/topics").json() == ["fleet.device-events", "fleet.heartbeats", "fleet.telemetry", "free"]
