@@ -9,6 +9,7 @@ from infra.cli.command import Commands, add_command, fail
 from infra.settings import Settings
 
 if TYPE_CHECKING:
+    from connectors.ingress.options import Options
     from connectors.ports import SchemaRegistry
 
 HEARTBEATS_PER_PRESENCE = 5  # a device may miss a few heartbeats before it counts as offline
@@ -48,30 +49,15 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     from functools import partial
 
     from connectors.ingress.ingress import Ingress
-    from connectors.ingress.options import Options
     from connectors.ingress.server import Server, serve
     from connectors.kafka_cluster import KafkaCluster
     from connectors.kafka_log import KafkaLog
     from connectors.kafka_producer import KafkaProducer, ProducerOptions
-    from projections.device_state import ONLINE_MICROS
     from schemas.contract import load
 
     assert isinstance(bound, socket.socket)
     log = logging.getLogger(__name__)
-    options = Options(
-        host=settings.host,
-        port=settings.ingress_port,
-        api_key=key,
-        state_dir=settings.data,
-        request_deadline=settings.request_deadline,
-        max_body_bytes=settings.max_body_bytes,
-        max_records=settings.max_records,
-        max_depth=settings.max_depth,
-        max_gzip_ratio=settings.max_gzip_ratio,
-        idempotency_records=settings.idempotency_records,
-        open_topics=settings.rest_topic_patterns,
-        heartbeat_interval=ONLINE_MICROS / 1e6 / HEARTBEATS_PER_PRESENCE,
-    )
+    options = _options(settings, key)
     fatal: list[str] = []
 
     def on_fatal(reason: str) -> None:
@@ -92,6 +78,26 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     if given_up:
         log.warning("%d records were not acknowledged; no request was told that they were", given_up)
     return 0
+
+
+def _options(settings: Settings, key: str) -> "Options":
+    from connectors.ingress.options import Options
+    from projections.device_state import ONLINE_MICROS
+
+    return Options(
+        host=settings.host,
+        port=settings.ingress_port,
+        api_key=key,
+        state_dir=settings.data,
+        request_deadline=settings.request_deadline,
+        max_body_bytes=settings.max_body_bytes,
+        max_records=settings.max_records,
+        max_depth=settings.max_depth,
+        max_gzip_ratio=settings.max_gzip_ratio,
+        idempotency_records=settings.idempotency_records,
+        open_topics=settings.rest_topic_patterns,
+        heartbeat_interval=ONLINE_MICROS / 1e6 / HEARTBEATS_PER_PRESENCE,
+    )
 
 
 def _registry(settings: Settings) -> "SchemaRegistry":
