@@ -111,12 +111,13 @@ class KafkaLog:
                     raise Away(f"{source}: {error.str()}")
                 else:
                     raise ValueError(f"{source}: {error.str()}")
-            beyond = next((i for i, message in enumerate(wanted) if message.offset() >= stop), None)
-            wanted = wanted[:beyond]
+            reached = bool(wanted) and wanted[-1].offset() >= stop - 1
+            if reached:
+                wanted = [message for message in wanted if message.offset() < stop]  # holes lead beyond `stop`
             if wanted:
                 following = wanted[-1].offset() + 1
                 yield batch_of(source, wanted)
-            if ended or beyond is not None or (wanted and wanted[-1].offset() == stop - 1):
+            if ended or reached:
                 return
 
     def _consumed(self, source: TopicPartition, most: int) -> list[Message]:
