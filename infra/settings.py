@@ -37,6 +37,7 @@ class Settings:
     kafka_controller_port: int = 9093
     redis_port: int = 6379
     registry_port: int = 8081
+    registry_backend_port: int = 8085  # the Java process behind the registry's front
     ingress_port: int = 8082
     worker_metrics_port: int = 9464  # worker i listens on this + i
     supervisor_metrics_port: int = 9463
@@ -79,7 +80,7 @@ class Settings:
 
     @property
     def registry(self) -> str:
-        return self.registry_url or f"http://{self.host}:{self.registry_port}/apis/ccompat/v7"
+        return self.registry_url or f"http://{self.host}:{self.registry_port}"
 
     @property
     def ingress(self) -> str:

@@ -1,10 +1,14 @@
-"""The local schema registry: Apicurio Registry, which keeps its schemas in the broker's log and rebuilds itself from it."""
+"""The local schema registry: Apicurio Registry, which keeps its schemas in the broker's log and rebuilds itself from it.
+
+Clients do not speak with it: what they expect of a registry is served by the front before it (connectors/registry_front).
+"""
 
 from infra.settings import Settings
 from infra.stack import health, jars, java
 from infra.stack.service import Port, Service
 
 JOURNAL = "kafkasql-journal"  # the topic that holds every change of the registry
+READY = "/health/ready"  # on the management port
 
 
 def service(settings: Settings, management_port: int) -> Service:
@@ -17,7 +21,7 @@ def service(settings: Settings, management_port: int) -> Service:
         check=lambda: check(settings, management_port),
         prepare=lambda: (directory / "snapshots").mkdir(parents=True, exist_ok=True),
         after=("broker",),
-        ports=(Port("registry_port", settings.registry_port),),
+        ports=(Port("registry_backend_port", settings.registry_backend_port),),
         start_seconds=90.0,
     )
 
@@ -27,8 +31,8 @@ def check(settings: Settings, management_port: int) -> None:
 
     The API answers a little before the journal is read, and then knows no schema: hence the readiness.
     """
-    health.http_ok(settings.host, management_port, "/health/ready")
-    health.http_ok(settings.host, settings.registry_port, "/apis/ccompat/v7/subjects")
+    health.http_ok(settings.host, management_port, READY)
+    health.http_ok(settings.host, settings.registry_backend_port, "/apis/ccompat/v7/subjects?limit=1")
 
 
 def program(settings: Settings, management_port: int) -> java.Program:
@@ -39,7 +43,7 @@ def program(settings: Settings, management_port: int) -> java.Program:
         heap=settings.registry_heap,
         properties={
             "quarkus.http.host": settings.host,
-            "quarkus.http.port": str(settings.registry_port),
+            "quarkus.http.port": str(settings.registry_backend_port),
             "quarkus.management.host": settings.host,
             "quarkus.management.port": str(management_port),
             "apicurio.storage.kind": "kafkasql",
@@ -50,7 +54,8 @@ def program(settings: Settings, management_port: int) -> java.Program:
             "apicurio.datasource.jdbc.initial-size": "2",
             "apicurio.datasource.jdbc.min-size": "2",
             "apicurio.datasource.jdbc.max-size": "20",
-            "apicurio.ccompat.max-subjects": "100000",
+            "apicurio.ccompat.max-subjects": "1000000",  # what one list of subjects holds
+            "apicurio.rules.global.compatibility": "BACKWARD",  # as in Confluent's; Apicurio's own default is to check nothing
             "quarkus.banner.enabled": "false",
             "quarkus.http.access-log.enabled": "false",
             # The supervisor reads this shape (infra/stack/logs.py).

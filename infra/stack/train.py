@@ -73,7 +73,7 @@ def _use_registry(settings: Settings) -> None:
         ("GET", "/subjects/trained-value/versions/latest", None),
     )
     for method, path, text in requests:
-        connection = http.client.HTTPConnection(settings.host, settings.registry_port, timeout=30)
+        connection = http.client.HTTPConnection(settings.host, settings.registry_backend_port, timeout=30)
         connection.request(method, f"/apis/ccompat/v7{path}", text, {"Content-Type": MEDIA_TYPE})
         connection.getresponse().read()
         connection.close()
