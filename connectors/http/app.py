@@ -23,18 +23,25 @@ class Broken(Exception):
 
 
 class HttpApp:
-    """The application of a server. `name` is told to clients where a bug is answered."""
+    """The application of a server. `name` is told to clients where a bug is answered, `otherwise` is how faults are told
+    where no route says it."""
 
     def __init__(
-        self, name: str, routes: Sequence[Route], authorize: Authorize, bodies: BodyReader, observe: Observe
+        self,
+        name: str,
+        routes: Sequence[Route],
+        authorize: Authorize,
+        bodies: BodyReader,
+        observe: Observe,
+        otherwise: Render = problem,
     ) -> None:
         self._name, self._router, self._authorize = name, Router(routes), authorize
-        self._bodies, self._observe = bodies, observe
+        self._bodies, self._observe, self._otherwise = bodies, observe, otherwise
 
     async def answer(self, request: Request) -> Answer | StreamedAnswer:
         """The answer to a request, whatever it is."""
         started = time.perf_counter()
-        render: Render = problem
+        render = self._otherwise
         path = NO_ROUTE
         try:
             route, request.arguments = self._router.find(request.method, request.raw_path)

@@ -47,8 +47,8 @@ def _add_up(commands: Commands) -> None:
     up.add_argument(
         "--only",
         metavar="NAMES",
-        help="only these, separated by commas: broker, redis, clickhouse, registry, topics, schemas, ingress, worker-0 ..., "
-        "workers",
+        help="only these, separated by commas: broker, redis, clickhouse, registry (with its front), topics, schemas, "
+        "ingress, worker-0 ..., workers",
     )
 
 

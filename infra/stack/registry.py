@@ -55,7 +55,7 @@ def program(settings: Settings, management_port: int) -> java.Program:
             "apicurio.datasource.jdbc.min-size": "2",
             "apicurio.datasource.jdbc.max-size": "20",
             "apicurio.ccompat.max-subjects": "1000000",  # what one list of subjects holds
-            "apicurio.rules.global.compatibility": "BACKWARD",  # as in Confluent's; Apicurio's own default is to check nothing
+            "apicurio.rules.global.compatibility": "BACKWARD",  # as Confluent's; Apicurio's is to check nothing
             "quarkus.banner.enabled": "false",
             "quarkus.http.access-log.enabled": "false",
             # The supervisor reads this shape (infra/stack/logs.py).

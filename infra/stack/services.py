@@ -10,8 +10,9 @@ from infra.settings import Settings
 from infra.stack import broker, health, redis_server, registry
 from infra.stack.service import Port, Service, StackError
 
-STORES = ("broker", "redis", "clickhouse", "registry")
+STORES = ("broker", "redis", "clickhouse", "registry-front")
 CONTRACT = ("topics", "schemas")
+TOGETHER = {"registry": ["registry", "registry-front"]}  # neither is of use without the other
 
 # A worker's threads take and free blocks of megabytes all the time. By default glibc keeps a heap for each thread and
 # gives next to nothing back: 560 MB resident after 300,000 records of 100,000 devices, with these 310 to 320 MB.
@@ -30,8 +31,9 @@ def plan(settings: Settings, only: Iterable[str] | None = None, registry_managem
         "redis": lambda: None if settings.redis_url else redis_server.service(settings),
         "clickhouse": lambda: None if settings.clickhouse_host else clickhouse(settings),
         "registry": lambda: None if settings.registry_url else registry.service(settings, registry_management_port),
+        "registry-front": lambda: None if settings.registry_url else registry_front(settings, registry_management_port),
         "topics": lambda: contract_step(settings, "topics", ("topics", "apply"), ("broker",)),
-        "schemas": lambda: contract_step(settings, "schemas", ("schema", "register"), ("registry",)),
+        "schemas": lambda: contract_step(settings, "schemas", ("schema", "register"), ("registry-front",)),
         "ingress": lambda: None if settings.ingress_url else ingress(settings),
     }
     for index in range(settings.workers):
@@ -47,7 +49,7 @@ def plan(settings: Settings, only: Iterable[str] | None = None, registry_managem
 def _selected(known: list[str], only: Iterable[str]) -> list[str]:
     wanted = set()
     for name in only:
-        group = [k for k in known if k.startswith("worker-")] if name == "workers" else [name]
+        group = [k for k in known if k.startswith("worker-")] if name == "workers" else TOGETHER.get(name, [name])
         unknown = [n for n in group if n not in known]
         if unknown or not group:
             raise StackError(f"the stack has no {name!r}; it has {', '.join(known)}", 2)
@@ -88,11 +90,22 @@ def contract_step(settings: Settings, name: str, command: tuple[str, ...], after
     return replace(_own(settings, name, "infra.cli.main", *command), after=after)
 
 
+def registry_front(settings: Settings, management_port: int) -> Service:
+    """`management_port`: where the registry behind it says whether it is ready."""
+    ready = f"http://{settings.host}:{management_port}{registry.READY}"
+    return replace(
+        _own(settings, "registry-front", "infra.cli.main", "registry", "--ready", ready),
+        check=lambda: health.http_ok(settings.host, settings.registry_port, "/health/live"),
+        after=("registry",),
+        ports=(Port("registry_port", settings.registry_port),),
+    )
+
+
 def ingress(settings: Settings) -> Service:
     return replace(
         _own(settings, "ingress", "infra.cli.main", "ingress"),
         check=lambda: health.http_ok(settings.host, settings.ingress_port, "/health/ready"),
-        after=(*CONTRACT, "broker", "registry"),
+        after=(*CONTRACT, "broker", "registry-front"),
         ports=(Port("ingress_port", settings.ingress_port),),
     )
 

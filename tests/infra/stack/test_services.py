@@ -10,7 +10,8 @@ from infra.stack import broker
 from infra.stack.service import StackError, levels
 from infra.stack.services import plan
 
-ALL = ["broker", "redis", "clickhouse", "registry", "topics", "schemas", "ingress", "worker-0", "worker-1"]
+ALL = ["broker", "redis", "clickhouse", "registry", "registry-front", "topics", "schemas", "ingress"]
+ALL += ["worker-0", "worker-1"]
 
 
 @pytest.fixture
@@ -38,8 +39,8 @@ def test_everything_by_default(settings: Settings) -> None:
 )
 def test_an_outside_one_takes_the_place_of_the_local_one(settings: Settings, setting: str, value: str, name: str) -> None:
     outside = replace(settings, **{setting: value})
-    assert names(outside) == [one for one in ALL if one != name]
-    with pytest.raises(StackError, match=f"{name}: the settings name an outside one"):
+    assert names(outside) == [one for one in ALL if one.removesuffix("-front") != name]
+    with pytest.raises(StackError, match=f"{name}.*: the settings name an outside one"):
         plan(outside, [name])
 
 
@@ -54,6 +55,7 @@ def test_what_needs_what(settings: Settings) -> None:
     assert order == [
         {"broker", "redis", "clickhouse"},
         {"registry", "topics"},
+        {"registry-front"},
         {"schemas"},
         {"ingress", "worker-0", "worker-1"},
     ]
@@ -95,3 +97,12 @@ def test_the_broker_listens_on_the_given_host_only_and_takes_the_largest_body(se
     assert values["advertised.listeners"] == "PLAINTEXT://127.0.0.9:9092"
     assert int(values["message.max.bytes"]) >= 40_000_000
     assert values["auto.create.topics.enable"] == "false"
+
+
+def test_the_registry_is_chosen_with_its_front(settings: Settings) -> None:
+    assert names(settings, ["registry", "broker"]) == ["broker", "registry", "registry-front"]
+
+
+def test_the_front_knows_where_the_registry_behind_it_says_that_it_is_ready(settings: Settings) -> None:
+    _, front = plan(settings, ["registry"], registry_management_port=4711)
+    assert front.command[-3:] == ("registry", "--ready", "http://127.0.0.1:4711/health/ready")
