@@ -7,7 +7,7 @@ from connectors.registry_front.backend import Reply
 from connectors.registry_front.bodies import Bodies, GivenSchema
 from connectors.registry_front.faults import INVALID_SCHEMA, SUBJECT_NOT_FOUND, refusal
 from connectors.registry_front.parameters import LATEST, flag, subject_of, version_of
-from connectors.registry_front.registry import Registry, native_content
+from connectors.registry_front.registry import AVRO, Registry, native_content
 
 VIOLATION = "RuleViolationException"
 
@@ -25,15 +25,18 @@ class Compatibility:
         if given.references and self._backend.native:
             return await self._with_references(request, subject, version, given)
         path = ("compatibility", "subjects", subject, "versions", version)
-        verbose = flag(request, "verbose")
-        document = (await self._backend.ask(request, "POST", path, {"verbose": verbose}, given.document())).demand()
-        return await self._told(request, subject, given, dict(document))
+        reply = await self._backend.ask(request, "POST", path, {"verbose": flag(request, "verbose")}, given.document())
+        if reply.code == INVALID_SCHEMA and await self._is_of_another_type(request, subject, version, given):
+            return self._other_type(request, given)
+        return await self._told(request, subject, given, dict(reply.demand()))
 
     async def with_subject(self, request: Request) -> dict[str, Any]:
         """Against what the subject's level asks for, as registering it would be."""
         subject, verbose = subject_of(request), flag(request, "verbose")
         given = await self._given(request)
         if self._backend.native:  # its Confluent API tests against all versions, whatever the level
+            if await self._is_of_another_type(request, subject, LATEST, given):
+                return self._other_type(request, given)
             return _verdict(await self._tried(request, subject, given), verbose)
         path = ("compatibility", "subjects", subject, "versions")
         reply = await self._backend.ask(request, "POST", path, {"verbose": verbose}, given.document())
@@ -48,6 +51,16 @@ class Compatibility:
         if not reply.well and not (version == LATEST and reply.code == SUBJECT_NOT_FOUND):
             raise reply.fault()
         return _verdict(await self._tried(request, subject, given), flag(request, "verbose"))
+
+    async def _is_of_another_type(self, request: Request, subject: str, version: str, given: GivenSchema) -> bool:
+        reply = await self._backend.ask(request, "GET", ("subjects", subject, "versions", version))
+        return reply.well and reply.document.get("schemaType", AVRO) != given.kind
+
+    def _other_type(self, request: Request, given: GivenSchema) -> dict[str, Any]:
+        document: dict[str, Any] = {"is_compatible": False}
+        if flag(request, "verbose"):
+            document["messages"] = [f"the subject's schemas are not of the type {given.kind}"]
+        return document
 
     async def _told(self, request: Request, subject: str, given: GivenSchema, document: dict[str, Any]) -> dict[str, Any]:
         """The verdict with the reasons, which Apicurio's Confluent API leaves out."""

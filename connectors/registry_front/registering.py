@@ -16,6 +16,8 @@ from connectors.registry_front.faults import (
 from connectors.registry_front.parameters import flag, subject_of
 from connectors.registry_front.registry import AVRO, Registry, known_id, known_schema, native_content
 
+UNRECOGNISED = "Failed to discover artifact type"  # what Apicurio says of most bad schemas
+
 
 class Registering:
     """The handlers; each returns the JSON document that is answered."""
@@ -64,6 +66,10 @@ class Registering:
         reply = await self._backend.ask(request, "POST", path, query, given.document())
         if reply.status == INCOMPATIBLE:
             raise refusal(reply.code, _incompatible(subject, reply.message))
+        if reply.message.startswith(UNRECOGNISED):
+            raise refusal(
+                INVALID_SCHEMA, f"Invalid schema: it is no schema of the type {given.kind} that the registry knows"
+            )
         schema_id = int(reply.demand()["id"])
         if given.kind != AVRO or not self._backend.native or await self._is_under(request, schema_id, given):
             return schema_id

@@ -1,12 +1,11 @@
 """The real registry behind its front: every case of the table."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx
 import pytest
 
-from infra.stack.harness import Stack, running_stack
 from tests.connectors.registry_front.registry_cases import Case, Run, groups
 
 pytestmark = pytest.mark.stack
@@ -16,13 +15,7 @@ Outcomes = dict[str, AssertionError | None]
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("registry"), only=("broker", "registry")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def outcome(stack: Stack) -> Iterator[Callable[[str, str], AssertionError | None]]:
+def outcome(client: httpx.Client) -> Callable[[str, str], AssertionError | None]:
     """What a case of a group came to; a group is run whole, when its first case is asked for."""
     ran: dict[str, Outcomes] = {}
 
@@ -31,8 +24,7 @@ def outcome(stack: Stack) -> Iterator[Callable[[str, str], AssertionError | None
             ran[group] = run(client, GROUPS[group])
         return ran[group][name]
 
-    with httpx.Client(base_url=stack.settings.registry, timeout=30) as client:
-        yield of
+    return of
 
 
 def run(client: httpx.Client, cases: list[Case]) -> Outcomes:

@@ -1,0 +1,77 @@
+"""The schemas and ids that an ingress has used, kept in a file for when the registry is away or has lost them."""
+
+import json
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from schemas.contract import Schema
+
+log = logging.getLogger(__name__)
+
+MOST = 1_000  # ids, and schemas: the newest are kept
+MOST_BYTES = 1_000_000  # of one schema's text; a larger one is not kept
+
+
+class KnownSchemas:
+    """Ids by name (a subject and a schema's digest), and schemas by id. Safe to use from any thread."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._lock = file, threading.Lock()
+        kept = _read(file)
+        self._ids: dict[str, int] = kept["ids"]
+        self._schemas: dict[str, Schema] = kept["schemas"]
+
+    def id_of(self, name: str) -> int | None:
+        with self._lock:
+            return self._ids.get(name)
+
+    def schema_of(self, schema_id: int) -> Schema | None:
+        with self._lock:
+            return self._schemas.get(str(schema_id))
+
+    def keep(self, name: str | None, schema_id: int, schema: Schema) -> None:
+        """Remember a schema under its id and, if it has one, its name. The newest word counts."""
+        with self._lock:
+            changed = name is not None and self._ids.get(name) != schema_id
+            if name is not None and changed:
+                _put(self._ids, name, schema_id)
+            key = str(schema_id)
+            if self._schemas.get(key) != schema and len(json.dumps(schema)) <= MOST_BYTES:
+                _put(self._schemas, key, schema)
+                changed = True
+            if changed:
+                _write(self._file, {"ids": self._ids, "schemas": self._schemas})
+
+
+def _put(kept: dict[str, Any], name: str, value: Any) -> None:
+    kept.pop(name, None)
+    if len(kept) >= MOST:
+        del kept[next(iter(kept))]
+    kept[name] = value
+
+
+def _read(file: Path) -> dict[str, Any]:
+    nothing: dict[str, Any] = {"ids": {}, "schemas": {}}
+    try:
+        kept: Any = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return nothing
+    except ValueError as error:
+        log.warning("%s is not readable and is made anew: %s", file, error)
+        return nothing
+    if not isinstance(kept, dict):
+        return nothing
+    if "ids" not in kept:  # as written before schemas were kept, too
+        kept = {"ids": kept, "schemas": {}}
+    ids = {str(name): int(number) for name, number in kept["ids"].items()}
+    return {"ids": ids, "schemas": {str(number): schema for number, schema in kept.get("schemas", {}).items()}}
+
+
+def _write(file: Path, kept: dict[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(kept), "utf-8")
+    os.replace(partial, file)
