@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 _NAMED = frozenset({"record", "error", "enum", "fixed"})
+_COMPLEX = _NAMED | {"array", "map"}
 _PRIMITIVE = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 _OF_SCHEMA = ("type", "name", "namespace", "doc", "fields", "symbols", "size", "items", "values", "default", "aliases")
 _OF_FIELD = ("name", "type", "doc", "default", "order", "aliases")
@@ -73,7 +74,7 @@ def _schema(schema: Any, space: str, known: set[str]) -> Any:
             found[part] = _schema(found[part], space, known)
     if isinstance(found.get("fields"), list):
         found["fields"] = [_field(field, space, known) for field in found["fields"]]
-    if set(found) == {"type"} and isinstance(kind, str):
+    if set(found) == {"type"} and isinstance(kind, str) and kind not in _COMPLEX:
         return _schema(kind, space, known)
     return _ordered(found, _OF_SCHEMA)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -22,6 +22,7 @@ from connectors.registry_front.faults import (
 )
 
 log = logging.getLogger(__name__)
+Kind = TypeVar("Kind")
 
 READY_SECONDS = 1.0  # a registry that was ready a moment ago still is: its start takes longer than this
 CONNECTIONS = 16
@@ -54,21 +55,23 @@ class Reply:
         told = self.document if isinstance(self.document, dict) else {}
         return str(told.get("message") or told.get("detail") or f"the registry answers {self.status}")
 
-    def demand(self) -> Any:
+    def demand(self, kind: type[Kind]) -> Kind:
         """The document of a success.
 
         Raises:
-            Fault: what was answered instead, in Confluent's form.
+            Fault: what was answered instead, in Confluent's form; 50001 if it is no document of this type.
         """
-        if self.well:
-            return self.document
-        raise self.fault()
+        if not self.well:
+            raise self.fault()
+        if not isinstance(self.document, kind):
+            raise refusal(STORE, "the registry failed: its answer is not what was asked for")
+        return self.document
 
     def fault(self) -> Fault:
         """What was answered, as a refusal."""
         if "max.request.size" in self.message or "RecordTooLarge" in self.message:
             return refusal(SCHEMA_TOO_LARGE, "the schema is too large for the registry's log")
-        if self.code >= HTTPStatus.INTERNAL_SERVER_ERROR and self.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if not HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("the registry behind fails: %s", self.message)
             return refusal(STORE, f"the registry failed: {self.message}")
         return refusal(self.code, self.message)
@@ -146,9 +149,9 @@ class Backend:
     ) -> Reply:
         await self.demand_ready()
         url = "/".join((base, *(quote(segment, safe="") for segment in path)))
-        if query:
-            pairs = ((name, value) for name, value in query.items() if value is not None and value is not False)
-            url += "?" + "&".join(f"{name}={quote(_text(value), safe='')}" for name, value in pairs)
+        given = [(name, value) for name, value in (query or {}).items() if value is not None and value is not False]
+        if given:
+            url += "?" + "&".join(f"{name}={quote(_text(value), safe='')}" for name, value in given)
         headers = {"Accept": "application/json" if base is self._native_url else _MEDIA}
         authorization = request.headers.get(b"authorization")
         if authorization is not None:

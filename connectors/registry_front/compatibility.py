@@ -28,7 +28,7 @@ class Compatibility:
         reply = await self._backend.ask(request, "POST", path, {"verbose": flag(request, "verbose")}, given.document())
         if reply.code == INVALID_SCHEMA and await self._is_of_another_type(request, subject, version, given):
             return self._other_type(request, given)
-        return await self._told(request, subject, given, dict(reply.demand()))
+        return await self._told(request, subject, given, reply.demand(dict))
 
     async def with_subject(self, request: Request) -> dict[str, Any]:
         """Against what the subject's level asks for, as registering it would be."""
@@ -40,7 +40,7 @@ class Compatibility:
             return _verdict(await self._tried(request, subject, given), verbose)
         path = ("compatibility", "subjects", subject, "versions")
         reply = await self._backend.ask(request, "POST", path, {"verbose": verbose}, given.document())
-        return dict(reply.demand())
+        return reply.demand(dict)
 
     async def _given(self, request: Request) -> GivenSchema:
         return await self._registry.resolved(request, await self._bodies.schema(request))

@@ -104,7 +104,7 @@ def operation(path: str, name: str, summary: str, answer: Schema, query: Mapping
     names = [segment[1:-1] for segment in path.split("/") if segment.startswith("{")]
     parameters = [{"name": one, "in": "path", "required": True, "schema": PATH[one]} for one in names]
     parameters += [{"name": one, "in": "query", "schema": schema} for one, schema in query.items()]
-    statuses = sorted({*OF_ANY, *(OF_BODY if body else ()), *((409,) if name == "register" else ())})
+    statuses = sorted({*OF_ANY, *(OF_BODY if body else ()), *((409,) if name == "registering_register" else ())})
     responses: dict[str, Schema] = {"200": {"description": "Done.", "content": content(answer)}}
     for status in statuses:
         responses[str(status)] = {"description": FAULTS[status], "content": content(ref("RegistryError"))}

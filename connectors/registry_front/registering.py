@@ -53,7 +53,7 @@ class Registering:
         reply = await self._backend.ask(request, "POST", ("subjects", subject), query, given.document())
         if reply.code == SCHEMA_NOT_FOUND:
             return None
-        found = dict(reply.demand())
+        found = reply.demand(dict)
         return found if given.kind != AVRO or same(found["schema"], given.text) else None
 
     async def _register(self, request: Request, subject: str, given: GivenSchema) -> int:
@@ -70,7 +70,7 @@ class Registering:
             raise refusal(
                 INVALID_SCHEMA, f"Invalid schema: it is no schema of the type {given.kind} that the registry knows"
             )
-        schema_id = int(reply.demand()["id"])
+        schema_id = int(reply.demand(dict)["id"])
         if given.kind != AVRO or not self._backend.native or await self._is_under(request, schema_id, given):
             return schema_id
         return await self._register_natively(request, subject, given)
@@ -85,13 +85,13 @@ class Registering:
         reply = await self._backend.ask_natively(request, "POST", (subject, "versions"), None, native_content(given))
         if isinstance(reply.document, dict) and reply.document.get("name") == "RuleViolationException":
             raise refusal(INCOMPATIBLE, _incompatible(subject, reply.message))
-        return int(reply.demand()["contentId"])
+        return int(reply.demand(dict)["contentId"])
 
     async def _check_numbers(self, request: Request, subject: str, given: GivenSchema) -> None:
         """Refuse an id or version that the schema would not get."""
         found = None
         reply = await self._backend.ask(request, "GET", ("subjects", subject, "versions"), {"deleted": True})
-        versions: list[int] = [] if reply.code == SUBJECT_NOT_FOUND else reply.demand()
+        versions: list[int] = [] if reply.code == SUBJECT_NOT_FOUND else reply.demand(list)
         if versions:
             found = await self._look_up(request, subject, given, deleted=False)
         if given.id and (found is None or found["id"] != given.id):

@@ -29,13 +29,13 @@ class Registry:
     async def subjects(self, request: Request, prefix: str, deleted: bool, only_deleted: bool = False) -> list[str]:
         """Names, sorted. Apicurio ignores a prefix, so all are fetched and chosen here."""
         query = {"deleted": deleted, "deletedOnly": only_deleted, "subjectPrefix": prefix or None}
-        found: list[str] = (await self.backend.ask(request, "GET", ("subjects",), query)).demand()
+        found: list[str] = (await self.backend.ask(request, "GET", ("subjects",), query)).demand(list)
         return sorted(name for name in found if name.startswith(prefix))
 
     async def versions(self, request: Request, subject: str, deleted: bool, only_deleted: bool = False) -> list[int]:
         """Numbers, ascending. Raises Fault 40401."""
         query = {"deleted": deleted, "deletedOnly": only_deleted}
-        found: list[int] = (await self.backend.ask(request, "GET", ("subjects", subject, "versions"), query)).demand()
+        found: list[int] = (await self.backend.ask(request, "GET", ("subjects", subject, "versions"), query)).demand(list)
         return sorted(found)
 
     async def version(self, request: Request, subject: str, version: str, deleted: bool) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class Registry:
         reply = await self.backend.ask(request, "GET", path, {"deleted": deleted})
         if reply.code == SUBJECT_NOT_FOUND and deleted and self.backend.native:
             return await self._deleted_version(request, subject, version)
-        return dict(reply.demand())
+        return reply.demand(dict)
 
     async def schema(self, request: Request, schema_id: int) -> dict[str, Any]:
         """What is under an id; from memory while the registry behind is away.
@@ -60,7 +60,7 @@ class Registry:
         asked = known_schema(request, schema_id)
         if reply.code == SCHEMA_NOT_FOUND:
             self.known.forget(asked)
-        document = dict(reply.demand())
+        document = reply.demand(dict)
         self.known.keep(asked, document)
         return document
 
@@ -101,7 +101,7 @@ class Registry:
         number = numbers[-1] if version == LATEST else int(version)
         if number not in numbers:
             raise refusal(VERSION_NOT_FOUND, f"Version {number} not found.")
-        found = (await self.backend.ask_natively(request, "GET", (subject, "versions", str(number)))).demand()
+        found = (await self.backend.ask_natively(request, "GET", (subject, "versions", str(number)))).demand(dict)
         schema_id = int(found["contentId"])
         return {"subject": subject, "version": number, "id": schema_id, **await self.schema(request, schema_id)}
 

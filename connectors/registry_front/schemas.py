@@ -85,6 +85,6 @@ class Schemas:
     async def _versions(self, request: Request) -> list[dict[str, Any]]:
         schema_id, subject = id_of(request), request.query("subject")
         path = ("schemas", "ids", str(schema_id), "versions")
-        found = (await self._registry.backend.ask(request, "GET", path, {"deleted": flag(request, "deleted")})).demand()
+        found = (await self._registry.backend.ask(request, "GET", path, {"deleted": flag(request, "deleted")})).demand(list)
         wanted = [dict(pair) for pair in found if not subject or pair["subject"] == subject]
         return sorted(wanted, key=lambda pair: (pair["subject"], pair["version"]))

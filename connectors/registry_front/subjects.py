@@ -49,7 +49,7 @@ class Subjects:
     async def referring(self, request: Request) -> list[int]:
         """Ids of the schemas that refer to a version."""
         path = ("subjects", subject_of(request), "versions", version_of(request), "referencedby")
-        found: list[int] = (await self._backend.ask(request, "GET", path)).demand()
+        found: list[int] = (await self._backend.ask(request, "GET", path)).demand(list)
         return found
 
     async def delete(self, request: Request) -> list[int]:
@@ -58,7 +58,7 @@ class Subjects:
         await self._registry.demand_writable(request, subject)
         before = await self._backend.ask(request, "GET", ("subjects", subject, "versions"), {"deleted": permanent})
         reply = await self._backend.ask(request, "DELETE", ("subjects", subject), {"permanent": permanent})
-        told: list[int] = reply.demand()
+        told: list[int] = reply.demand(list)
         return sorted(before.document) if before.well else sorted(told)  # Apicurio names those deleted before, too
 
     async def delete_version(self, request: Request) -> int:
@@ -66,7 +66,7 @@ class Subjects:
         subject, version = subject_of(request), version_of(request)
         await self._registry.demand_writable(request, subject)
         path = ("subjects", subject, "versions", version)
-        return int((await self._backend.ask(request, "DELETE", path, {"permanent": flag(request, "permanent")})).demand())
+        return (await self._backend.ask(request, "DELETE", path, {"permanent": flag(request, "permanent")})).demand(int)
 
     async def _version(self, request: Request) -> dict[str, Any]:
         subject, version = subject_of(request), version_of(request)
