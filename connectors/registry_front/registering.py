@@ -1,5 +1,6 @@
 """Registering and looking up schemas."""
 
+import asyncio
 from typing import Any
 
 from connectors.http.request import Fault, Request
@@ -24,6 +25,7 @@ class Registering:
 
     def __init__(self, registry: Registry, bodies: Bodies) -> None:
         self._registry, self._backend, self._known, self._bodies = registry, registry.backend, registry.known, bodies
+        self._natively = asyncio.Lock()
 
     async def register(self, request: Request) -> dict[str, int]:
         """Register a schema when it is new; its id. What is known is answered even while the registry behind is away."""
@@ -82,7 +84,12 @@ class Registering:
 
     async def _register_natively(self, request: Request, subject: str, given: GivenSchema) -> int:
         """A new version, under the same rules, of a schema that Apicurio's Confluent API takes for an old one."""
-        reply = await self._backend.ask_natively(request, "POST", (subject, "versions"), None, native_content(given))
+        async with self._natively:  # Apicurio's own API takes the same schema twice
+            found = await self._look_up(request, subject, given, deleted=False)
+            if found is not None:
+                return int(found["id"])
+            path = (subject, "versions")
+            reply = await self._backend.ask_natively(request, "POST", path, None, native_content(given))
         if isinstance(reply.document, dict) and reply.document.get("name") == "RuleViolationException":
             raise refusal(INCOMPATIBLE, _incompatible(subject, reply.message))
         return int(reply.demand(dict)["contentId"])

@@ -11,6 +11,7 @@ from connectors.registry_front.parameters import LATEST, flag, id_of, number, su
 from connectors.registry_front.registry import Registry, known_schema
 from connectors.registry_front.served import Bare
 
+LISTS_AT_ONCE = 1  # a list asks for each schema: others must get a word in
 AT_ONCE = 8  # questions to the registry behind for one list
 _GONE = (str(SUBJECT_NOT_FOUND), str(VERSION_NOT_FOUND))
 
@@ -20,6 +21,7 @@ class Schemas:
 
     def __init__(self, registry: Registry, most_listed: int) -> None:
         self._registry, self._most_listed = registry, most_listed
+        self._lists = asyncio.Semaphore(LISTS_AT_ONCE)
 
     async def by_id(self, request: Request) -> dict[str, Any]:
         """The schema under an id."""
@@ -50,10 +52,11 @@ class Schemas:
         first = number(request, "offset", 0)
         most = min(number(request, "limit", self._most_listed), self._most_listed)
         found: list[dict[str, Any]] = []
-        async for schemas in self._by_subject(request):
-            found += schemas
-            if len(found) >= first + most:
-                break
+        async with self._lists:
+            async for schemas in self._by_subject(request):
+                found += schemas
+                if len(found) >= first + most:
+                    break
         return found[first : first + most]
 
     async def _by_subject(self, request: Request) -> AsyncIterator[list[dict[str, Any]]]:

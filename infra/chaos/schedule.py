@@ -6,7 +6,7 @@ from enum import StrEnum
 from random import Random
 
 WORKERS = ("worker-0", "worker-1")
-STORES = ("redis", "clickhouse", "broker", "registry")
+STORES = ("redis", "clickhouse", "broker", "registry", "registry-front")
 EVERYTHING = ("ingress", *WORKERS, *STORES)
 STARTS_SECONDS = 6.0  # a worker has its partitions again so long after its start
 
@@ -193,6 +193,7 @@ KINDS: dict[str, Maker] = {
     "kill-clickhouse": _kill("clickhouse"),
     "kill-broker": _kill("broker"),
     "kill-registry": _kill("registry"),
+    "kill-registry-front": _kill("registry-front"),
     "kill-everything": _kill(*EVERYTHING),
     "freeze-worker": _freeze_worker,
     "freeze-both-workers": _freeze(*WORKERS),

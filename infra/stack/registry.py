@@ -44,6 +44,7 @@ def program(settings: Settings, management_port: int) -> java.Program:
         properties={
             "quarkus.http.host": settings.host,
             "quarkus.http.port": str(settings.registry_backend_port),
+            "quarkus.http.limits.max-initial-line-length": "16384",  # of a subject of 512 letters, percent-encoded
             "quarkus.management.host": settings.host,
             "quarkus.management.port": str(management_port),
             "apicurio.storage.kind": "kafkasql",

@@ -24,7 +24,7 @@ def test_every_kind_of_fault_comes_within_thirty_rounds(seed: int) -> None:
 
 
 def test_the_kinds_that_are_asked_of_a_durable_pipeline_are_there() -> None:
-    killed = {"worker", "both-workers", "ingress", "redis", "clickhouse", "broker", "registry"}
+    killed = {"worker", "both-workers", "ingress", "redis", "clickhouse", "broker", "registry", "registry-front"}
     frozen = {"worker", "ingress", "redis", "clickhouse", "broker"}
     assert {f"kill-{name}" for name in killed} | {f"freeze-{name}" for name in frozen} <= set(KINDS)
     assert {"lose-worker", "move-partitions", "kill-worker-while-clickhouse-frozen"} <= set(KINDS)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from confluent_kafka.schema_registry import (
@@ -204,3 +205,15 @@ def test_the_address_of_before_still_works(stack: Stack, topic: str) -> None:
     old = SchemaRegistryClient({"url": f"{stack.settings.registry}/apis/ccompat/v7"})
     number = old.register_schema(topic, Schema(ONE, "AVRO"))
     assert SchemaRegistryClient({"url": stack.settings.registry}).get_latest_version(topic).schema_id == number
+
+
+def test_one_of_many_that_come_at_once_makes_the_version(stack: Stack, topic: str) -> None:
+    """Also of a schema that Apicurio takes for an old one, since only an alias is new."""
+    first = SchemaRegistryClient({"url": stack.settings.registry}).register_schema(topic, Schema(ONE, "AVRO"))
+    aliased = Schema(json.dumps(json.loads(ONE) | {"aliases": ["Older"]}), "AVRO")
+    with ThreadPoolExecutor(8) as pool:
+        clients = [SchemaRegistryClient({"url": stack.settings.registry}) for _ in range(8)]
+        numbers = set(pool.map(lambda client: client.register_schema(topic, aliased), clients))
+    assert len(numbers) == 1
+    assert numbers != {first}
+    assert clients[0].get_versions(topic) == [1, 2]
