@@ -8,9 +8,10 @@ from connectors.registry_front.faults import INVALID_SUBJECT, INVALID_VERSION, r
 
 LATEST = "latest"
 LARGEST = 2**31 - 1
-MOST_LETTERS = 512
 ALL_CONTEXTS = ":*:"
 _CONTEXT = re.compile(r":\.([^:]*):(.*)", re.DOTALL)
+# "." and ".." are steps in a path: what is between here and the registry would take them as such.
+_SUBJECT = re.compile(r"(?!\.{1,2}\Z)[^\x00-\x1f\x7f]{1,512}")
 _DIGITS = re.compile(r"[0-9]{1,10}")
 
 
@@ -26,15 +27,15 @@ def subject_of(request: Request) -> str:
 def subject(name: str) -> str:
     """As subject_of."""
     plain = _without_context(name)
-    # "." and ".." are steps in a path: what is between here and the registry would take them as such.
-    if (
-        plain in ("", ".", "..")
-        or len(plain) > MOST_LETTERS
-        or any(ord(letter) < 32 or ord(letter) == 127 for letter in plain)
-    ):
+    if not is_subject(plain):
         what = "a subject is 1 to 512 letters, none of them a control character, and not . or .."
         raise refusal(INVALID_SUBJECT, f"{name[:100]!r} is no subject: {what}")
     return plain
+
+
+def is_subject(name: str) -> bool:
+    """Whether a name can be a subject's here. A registry whose front this is not may have others, too."""
+    return _SUBJECT.fullmatch(name) is not None and _CONTEXT.fullmatch(name) is None
 
 
 def subject_prefix(request: Request) -> str:

@@ -14,7 +14,7 @@ from connectors.registry_front.faults import (
     refusal,
 )
 from connectors.registry_front.known import Known
-from connectors.registry_front.parameters import LATEST
+from connectors.registry_front.parameters import LATEST, is_subject
 
 AVRO = "AVRO"
 READONLY = "READONLY"
@@ -27,10 +27,11 @@ class Registry:
         self.backend, self.known = backend, known
 
     async def subjects(self, request: Request, prefix: str, deleted: bool, only_deleted: bool = False) -> list[str]:
-        """Names, sorted. Apicurio ignores a prefix, so all are fetched and chosen here."""
+        """Names, sorted. Apicurio ignores a prefix, so all are fetched and chosen here; names that can't be asked for are left
+        out (see is_subject)."""
         query = {"deleted": deleted, "deletedOnly": only_deleted, "subjectPrefix": prefix or None}
         found: list[str] = (await self.backend.ask(request, "GET", ("subjects",), query)).demand(list)
-        return sorted(name for name in found if name.startswith(prefix))
+        return sorted(name for name in found if name.startswith(prefix) and is_subject(name))
 
     async def versions(self, request: Request, subject: str, deleted: bool, only_deleted: bool = False) -> list[int]:
         """Numbers, ascending. Raises Fault 40401."""

@@ -177,6 +177,11 @@ def test_only_what_was_understood_reaches_the_registry(served: Served, path: str
     assert served.behind.paths[:1] == ([] if sent is None else [f"/confluent{sent}"])
 
 
+def test_names_that_cannot_be_asked_for_are_not_listed(served: Served) -> None:
+    served.behind.answer = lambda asked: told(["b", ".", "..", "", "a", "a\nb", ":.ctx:s", "n" * 513, ":x", "..."])
+    assert served.client.get("/subjects").json() == ["...", ":x", "a", "b"]
+
+
 def test_a_registry_of_confluent_decides_for_itself(served: Served) -> None:
     """Apicurio's departures are mended where it is the registry behind, only there."""
 
