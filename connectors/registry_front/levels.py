@@ -4,9 +4,11 @@ from typing import Any
 
 from connectors.http.request import Request
 from connectors.registry_front.bodies import Bodies
-from connectors.registry_front.faults import NO_LEVEL_OF_ITS_OWN, refusal
+from connectors.registry_front.faults import INVALID_SUBJECT, NO_LEVEL_OF_ITS_OWN, refusal
 from connectors.registry_front.parameters import flag, subject_of
 from connectors.registry_front.registry import Registry
+
+MOST_LETTERS_WITH_MODE = 225  # what Apicurio can keep
 
 
 class Levels:
@@ -75,6 +77,8 @@ class Levels:
 
     async def set_mode(self, request: Request) -> Any:
         subject, mode = subject_of(request), {"mode": await self._bodies.mode(request)}
+        if self._backend.native and len(subject) > MOST_LETTERS_WITH_MODE:
+            raise refusal(INVALID_SUBJECT, f"a mode is kept of subjects with at most {MOST_LETTERS_WITH_MODE} letters")
         return (await self._backend.ask(request, "PUT", ("mode", subject), None, mode)).demand(dict)
 
     async def delete_mode(self, request: Request) -> Any:

@@ -27,8 +27,8 @@ class Registry:
         self.backend, self.known = backend, known
 
     async def subjects(self, request: Request, prefix: str, deleted: bool, only_deleted: bool = False) -> list[str]:
-        """Names, sorted. Apicurio ignores a prefix, so all are fetched and chosen here; names that can't be asked for are left
-        out (see is_subject)."""
+        """Names, sorted. Apicurio ignores a prefix, so all are fetched and chosen here; names that can't be asked for (see
+        is_subject) are left out."""
         query = {"deleted": deleted, "deletedOnly": only_deleted, "subjectPrefix": prefix or None}
         found: list[str] = (await self.backend.ask(request, "GET", ("subjects",), query)).demand(list)
         return sorted(name for name in found if name.startswith(prefix) and is_subject(name))

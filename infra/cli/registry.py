@@ -2,6 +2,7 @@
 
 import argparse
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from infra.cli.command import Commands, add_command, fail
 from infra.settings import Settings
@@ -30,12 +31,17 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Run until a signal asks to stop."""
+    """Run until a signal asks to stop. Exit code 2: the port is taken, or the settings name the front as what is behind it."""
     import uvloop
 
     from connectors.http.server import PortTaken, listen
     from infra.logging import configure
 
+    own = urlsplit(settings.registry_url)
+    if own.port == settings.registry_port and own.hostname in (settings.host, "localhost"):
+        return fail(
+            f"FLEETLOG_REGISTRY_URL is {settings.registry_url}, the front's own address: name the registry behind it", 2
+        )
     configure("registry-front", settings.log_level)
     try:
         bound = listen(settings.host, settings.registry_port)

@@ -108,12 +108,12 @@ def _status(options: argparse.Namespace, settings: Settings) -> int:
 def _print_table(report: dict[str, object]) -> None:
     processes = report["processes"]
     assert isinstance(processes, dict)
-    print(f"{'process':<12} {'state':<10} {'pid':>7} {'uptime s':>9} {'restarts':>8} {'MB':>6}  note")
+    print(f"{'process':<14} {'state':<10} {'pid':>7} {'uptime s':>9} {'restarts':>8} {'MB':>6}  note")
     for name, one in processes.items():
         megabytes = f"{one['rss_bytes'] / 1e6:.0f}" if one["rss_bytes"] else ""
         uptime = "" if one["uptime_seconds"] is None else f"{one['uptime_seconds']:.0f}"
         print(
-            f"{name:<12} {one['state']:<10} {one['pid'] or '':>7} {uptime:>9} {one['restarts']:>8} {megabytes:>6}  "
+            f"{name:<14} {one['state']:<10} {one['pid'] or '':>7} {uptime:>9} {one['restarts']:>8} {megabytes:>6}  "
             f"{one['reason']}".rstrip()
         )
 
