@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Run until a signal asks to stop. Exit code 2: the port is taken, or the settings name the front as what is behind it."""
+    """Run until a signal asks to stop. Exit code 2: the port is taken, or the front is to stand before itself."""
     import uvloop
 
     from connectors.http.server import PortTaken, listen
@@ -42,11 +42,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         return fail(
             f"FLEETLOG_REGISTRY_URL is {settings.registry_url}, the front's own address: name the registry behind it", 2
         )
-    configure("registry-front", settings.log_level)
     try:
         bound = listen(settings.host, settings.registry_port)
     except PortTaken as error:
         return fail(str(error), 2)
+    configure("registry-front", settings.log_level)
     with bound:
         uvloop.run(_serve(options(settings, arguments.ready), bound))
     return 0
