@@ -37,11 +37,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     from connectors.http.server import PortTaken, listen
     from infra.logging import configure
 
-    own = urlsplit(settings.registry_url)
-    if own.port == settings.registry_port and own.hostname in (settings.host, "localhost"):
-        return fail(
-            f"FLEETLOG_REGISTRY_URL is {settings.registry_url}, the front's own address: name the registry behind it", 2
-        )
+    wrong = _wrong_url(settings)
+    if wrong:
+        return fail(f"FLEETLOG_REGISTRY_URL is {settings.registry_url!r}, {wrong}", 2)
     try:
         bound = listen(settings.host, settings.registry_port)
     except PortTaken as error:
@@ -50,6 +48,20 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     with bound:
         uvloop.run(_serve(options(settings, arguments.ready), bound))
     return 0
+
+
+def _wrong_url(settings: Settings) -> str:
+    """What is wrong with the address of an outside registry; empty if nothing is, or there is none."""
+    try:
+        named = urlsplit(settings.registry_url)
+        port = named.port
+    except ValueError as error:
+        return f"which is no URL: {error}"
+    if settings.registry_url and (named.scheme not in ("http", "https") or not named.hostname):
+        return "which is no URL of a web server"
+    if port == settings.registry_port and named.hostname in (settings.host, "localhost"):
+        return "the front's own address: name the registry behind it"
+    return ""
 
 
 async def _serve(options: "FrontOptions", bound: object) -> None:

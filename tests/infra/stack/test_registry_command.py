@@ -33,9 +33,15 @@ def test_before_an_outside_registry(url: str, native_url: str) -> None:
     assert (made.url, made.native_url, made.ready_url) == (url.rstrip("/"), native_url, "")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_never_before_itself(host: str, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = Settings(registry_url=f"http://{host}:8081/apis/ccompat/v7")
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://127.0.0.1:8081", "http://localhost:8081/apis/ccompat/v7"),  # itself
+        *("registry:8081", "registry", "http://registry:port", "http://", "ftp://registry:8081"),  # nothing
+    ],
+)
+def test_never_before_itself_or_nothing(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings(registry_url=url)
     assert run(argparse.Namespace(ready=""), settings) == 2
     assert "FLEETLOG_REGISTRY_URL" in capsys.readouterr().err
 
