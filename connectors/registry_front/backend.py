@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -88,7 +89,8 @@ class Backend:
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(deadline, connect=min(deadline, 3.0)),
             limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-            trust_env=not ready_url,  # proxies are for what is outside
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept: requests are of many callers
+            trust_env=False,  # nor are the front's own credentials for them
         )
         self.away = ""
 

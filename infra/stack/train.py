@@ -60,7 +60,7 @@ def _recording(settings: Settings, service: Service, program: java.Program, argu
 
 
 def _use_registry(settings: Settings) -> None:
-    """The requests that fleetlog itself makes, so that their classes are in the cache."""
+    """The requests that fleetlog itself and the registry's front make, so that their classes are in the cache."""
     schema = {"type": "record", "name": "Trained", "namespace": "fleetlog", "fields": [{"name": "a", "type": "string"}]}
     body = json.dumps({"schema": json.dumps(schema)})
     requests = (
@@ -70,10 +70,18 @@ def _use_registry(settings: Settings) -> None:
         ("PUT", "/config/trained-value", json.dumps({"compatibility": "BACKWARD_TRANSITIVE"})),
         ("GET", "/config/trained-value", None),
         ("GET", "/schemas/ids/1", None),
+        ("GET", "/mode/trained-value", None),
         ("GET", "/subjects/trained-value/versions/latest", None),
     )
-    for method, path, text in requests:
+    native = {"content": {"content": json.dumps(schema), "contentType": "application/json", "references": []}}
+    artifact = "/apis/registry/v3/groups/default/artifacts/trained-value"
+    own = (
+        ("GET", f"{artifact}/rules/COMPATIBILITY", None, "application/json"),
+        ("POST", f"{artifact}/versions?dryRun=true", json.dumps(native), "application/json"),
+    )
+    confluent = [(method, f"/apis/ccompat/v7{path}", text, MEDIA_TYPE) for method, path, text in requests]
+    for method, path, text, media_type in (*confluent, *own):
         connection = http.client.HTTPConnection(settings.host, settings.registry_backend_port, timeout=30)
-        connection.request(method, f"/apis/ccompat/v7{path}", text, {"Content-Type": MEDIA_TYPE})
+        connection.request(method, path, text, {"Content-Type": media_type})
         connection.getresponse().read()
         connection.close()

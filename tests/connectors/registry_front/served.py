@@ -25,6 +25,7 @@ class Asked:
     method: str
     path: str
     authorization: str | None
+    cookie: str | None
     body: bytes
 
 
@@ -67,7 +68,7 @@ def _handler(behind: Behind) -> type[BaseHTTPRequestHandler]:
             if self.path == READY:
                 self.tell((behind.ready, b"{}"))
                 return
-            asked = Asked(self.command, self.path, self.headers.get("Authorization"), body)
+            asked = Asked(self.command, self.path, self.headers.get("Authorization"), self.headers.get("Cookie"), body)
             behind.asked.append(asked)
             self.tell(behind.answer(asked))
 
@@ -79,6 +80,7 @@ def _handler(behind: Behind) -> type[BaseHTTPRequestHandler]:
             status, body = answer
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            self.send_header("Set-Cookie", "session=of-somebody; Path=/")
             self.end_headers()
             self.wfile.write(body)
 

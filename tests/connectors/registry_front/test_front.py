@@ -122,6 +122,7 @@ def test_nobody_is_shown_what_another_was_allowed_to_see(served: Served) -> None
     assert served.client.get("/schemas/ids/7", headers={"Authorization": "Basic me"}).status_code == 200
     assert code(served.client.get("/schemas/ids/7")) == (503, 50003)
     assert code(served.client.get("/schemas/ids/7", headers={"Authorization": "Basic you"})) == (503, 50003)
+    assert {asked.cookie for asked in served.behind.asked} == {None}, "a session of one caller is no other's"
 
 
 def test_a_registry_that_has_not_read_its_log_is_asked_nothing(served: Served) -> None:
