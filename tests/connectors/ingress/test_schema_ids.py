@@ -118,8 +118,9 @@ def test_a_file_of_before_is_read(file: Path) -> None:
 
 def test_the_file_is_bounded(file: Path) -> None:
     known = KnownSchemas(file)
-    known.keep("large", 1, {"type": "enum", "name": "E", "symbols": ["A" * MOST_BYTES]})
-    assert (known.id_of("large"), known.schema_of(1)) == (1, None)
+    known.keep("small", 0, OTHER)
+    known.keep("large", 1, {"type": "enum", "name": "E", "symbols": ["A" * (MOST_BYTES + 1)]})
+    assert (known.id_of("large"), known.schema_of(0), known.schema_of(1)) == (1, None, None)
     for number in range(2, MOST + 3):
         known.keep(f"s {number}", number, SCHEMA)
     assert known.id_of("large") is None
