@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 
 MOST = 1_000  # ids, and schemas: the newest are kept
 MOST_BYTES = 8_000_000  # of all schemas' texts together: the file is written whole when a schema is new
+LARGEST = 1_000_000  # bytes of a schema that is kept
 
 
 class KnownSchemas:
@@ -42,7 +43,7 @@ class KnownSchemas:
                 self._ids[name] = schema_id
                 if len(self._ids) > MOST:
                     del self._ids[next(iter(self._ids))]
-            if self._schemas.get(str(schema_id)) != schema:
+            if self._schemas.get(str(schema_id)) != schema and len(json.dumps(schema)) <= LARGEST:
                 self._put(str(schema_id), schema)
                 changed = True
             if changed:
