@@ -90,7 +90,7 @@ def test_up_detached_status_logs_and_down(fleetlog: Commands) -> None:
         assert (redis["state"], redis["restarts"], redis["pid"]) == ("healthy", 0, fleetlog.redis().pid)
         assert redis["rss_bytes"] > 1_000_000
         assert redis["ports"] == {"redis_port": fleetlog.settings.redis_port}
-        assert "redis        healthy" in fleetlog("status").stdout
+        assert "redis          healthy" in fleetlog("status").stdout
 
         logs = fleetlog("logs", "redis", "-n", "1000")
         assert "Ready to accept connections" in logs.stdout
