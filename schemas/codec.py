@@ -30,6 +30,7 @@ __all__ = [
     "plain",
 ]
 
+TOO_DEEP = "no Avro schema that can be read with: its types are nested too deeply"
 ENCODING_FAULTS = (AttributeError, TypeError, KeyError, ValueError, OverflowError, IndexError, struct.error)
 
 
@@ -54,7 +55,10 @@ def parsed(schema: Any) -> Any:
     Raises:
         BadSchema: it is no Avro schema.
     """
-    return named(plain(schema))
+    try:
+        return named(plain(schema))
+    except RecursionError:
+        raise BadSchema(TOO_DEEP) from None
 
 
 def named(schema: Any) -> Any:
@@ -103,7 +107,10 @@ class Decoder:
     def __init__(self, writer_schema: Schema, reader_schema: Schema | None = None) -> None:
         writer = parsed(writer_schema)
         resolves = reader_schema is not None and reader_schema != writer_schema
-        self._read = compile_resolver(writer, parsed(reader_schema)) if resolves else compile_reader(writer)
+        try:
+            self._read = compile_resolver(writer, parsed(reader_schema)) if resolves else compile_reader(writer)
+        except RecursionError:
+            raise BadSchema(TOO_DEEP) from None
 
     def decode(self, body: bytes) -> dict[str, Any]:
         """The values of one body, all of whose bytes belong to it.

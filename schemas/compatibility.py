@@ -48,7 +48,10 @@ class Resolution:
         while True:
             known = len(self._failed)
             self._passed = set()
-            found = list(self._resolve(reader, writer, ""))
+            try:
+                found = list(self._resolve(reader, writer, ""))
+            except RecursionError:
+                return [Incompatibility("", "the types are nested too deeply to be compared")]
             if len(self._failed) == known:
                 return found
 
@@ -143,7 +146,7 @@ def tightenings(reader: Schema, writer: Schema) -> list[Incompatibility]:
 
 
 def _tightened(reader: Any, writer: Any, path: str) -> Iterator[Incompatibility]:
-    new, old = _record_in(reader), _record_in(writer)
+    new, old = record_in(reader), record_in(writer)
     if new is None or old is None:
         return
     before = {field["name"]: field for field in old["fields"]}
@@ -165,12 +168,12 @@ def _is_tighter(name: str, new: Any, old: Any) -> bool:
     return bool(new > old if name.startswith("min") else new < old)
 
 
-def _record_in(schema: Any) -> Schema | None:
+def record_in(schema: Any) -> Schema | None:
     """The record that a type is, or is an array, nullable or not, of."""
     if isinstance(schema, list):
-        return next((found for branch in schema if (found := _record_in(branch)) is not None), None)
+        return next((found for branch in schema if (found := record_in(branch)) is not None), None)
     if not isinstance(schema, dict):
         return None
     if schema["type"] == "record":
         return schema
-    return _record_in(schema["items"] if schema["type"] == "array" else schema["type"])
+    return record_in(schema["items"] if schema["type"] == "array" else schema["type"])
