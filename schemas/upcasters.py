@@ -64,10 +64,11 @@ class Upcasting:
         self._layouts = {version: to_parsing_canonical_form(parsed(schema)) for version, schema in self.written.items()}
 
     def version(self, schema: Schema) -> int | None:
-        """Which version a writer's schema is: the one that is equal, else the newest of the same layout (a producer that
-        brings its own schema, without the contract's attributes, is taken to mean today's units)."""
-        written = named(schema)
-        equal = [version for version, known in self.written.items() if named(known) == written]
+        """Which version a writer's schema is: the one that is equal but for words and aliases (in which schemas of one id
+        may differ), else the newest of the same layout: a producer that brings its own schema, without the contract's
+        attributes, is taken to mean today's units."""
+        written = _wordless(named(schema))
+        equal = [version for version, known in self.written.items() if _wordless(named(known)) == written]
         layout = to_parsing_canonical_form(parsed(schema))
         alike = [version for version, known in self._layouts.items() if known == layout]
         return max(equal or alike, default=None)
@@ -92,6 +93,12 @@ class Upcasting:
         if not chain:
             return Decoder(schema, self._record.schema)
         return UpcastingDecoder(schema, chain, self.written, self._record.schema)
+
+
+def _wordless(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {name: _wordless(part) for name, part in schema.items() if name not in ("doc", "aliases")}
+    return [_wordless(part) for part in schema] if isinstance(schema, list) else schema
 
 
 def upcasting(record: RecordType) -> Upcasting:

@@ -124,6 +124,7 @@ def test_a_producer_s_own_schema_means_the_newest_version_of_its_layout() -> Non
     steps = Upcasting(TRIP, RELEASED, STEPS)
     bare = {**ONE, "fields": [{"name": one["name"], "type": one["type"]} for one in ONE["fields"]]}
     assert [steps.version(schema) for schema in (ONE, TWO, THREE, FOUR, bare)] == [1, 2, 3, 4, 2]
+    assert steps.version({**ONE, "doc": "Other words, under the id of version 1.", "aliases": ["Journey"]}) == 1
     assert steps.version(version(field("other", "long"))) is None
 
 
