@@ -8,20 +8,20 @@ differently when it is folded over both. Values that upcasters change on purpose
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from connectors.ports import LogReader, UnknownSchema
-from infra.evolution import folds, units
-from infra.evolution.fields import completed, renamed, values_at
+from infra.evolution import folds
+from infra.evolution.fields import completed, renamed
+from infra.evolution.numbers import shifted
 from infra.evolution.sample import Record, Sample, sample
 from projections.projection import Projection
 from schemas.avro_reader import BadSchema, Undecodable
 from schemas.codec import Decoder, named
 from schemas.contract import Contract, ContractError, RecordType, Schema, Topic
 from schemas.released import versions
-from schemas.shape import FLOATS, INTEGERS, Kind, Shape, shape_of, violations
+from schemas.shape import Shape, shape_of, violations
 from schemas.upcasters import Upcaster, Upcasting, UpcastingDecoder
 
 Values = dict[str, Any]
@@ -95,7 +95,8 @@ class LiveCheck:
             one = _Comparison(topic, number, schema, record, steps)
             read.setdefault(record.name, {})[number] = one.run(records, self._views(topic), report)
         for name, by_id in read.items():
-            report.findings += _shifted(topic.name, shape_of(self.contract.records[name].schema), by_id)
+            for number, place, message in shifted(shape_of(self.contract.records[name].schema), by_id):
+                report.findings.append(Finding(topic.name, number, place, message, "warning"))
 
     def _views(self, topic: Topic) -> list[Projection]:
         return [view for view in self.views if topic.name in view.topics]
@@ -192,38 +193,3 @@ def _counted(refused: Sequence[tuple[Record, str]]) -> list[str]:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-
-
-# --- numbers of neighbouring schema ids
-
-
-def _shifted(topic: str, shape: Shape, by_id: dict[int, list[tuple[Record, Values]]]) -> Iterator[Finding]:
-    """Fields whose numbers are in another unit from one schema id to the next."""
-    ids = [number for number in sorted(by_id) if by_id[number]]
-    for path, leaf in _numbers(shape, ()):
-        for older, newer in pairwise(ids):
-            before, after = (_points(by_id[number], path) for number in (older, newer))
-            found = units.shift(before, after, leaf.kind is Kind.TIMESTAMP)
-            if found is not None:
-                place = ".".join(path).replace(".[]", "[]")
-                yield Finding(topic, newer, place, f"against schema id {older}: {found}: a change of units?", "warning")
-
-
-def _numbers(shape: Shape, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Shape]]:
-    if shape.kind is Kind.RECORD:
-        for part in shape.fields:
-            yield from _numbers(part.shape, (*path, part.name))
-    elif shape.kind is Kind.ARRAY:
-        yield from _numbers(shape.item, (*path, "[]"))
-    elif shape.kind in INTEGERS or shape.kind in FLOATS:
-        yield path, shape
-
-
-def _points(read: Sequence[tuple[Record, Values]], path: tuple[str, ...]) -> list[units.Point]:
-    points = []
-    for record, values in read:
-        at = values.get("received_at")
-        for number in values_at(values, path):
-            if number is not None:
-                points.append(units.Point(record.key, at if isinstance(at, int) else None, float(number)))
-    return points

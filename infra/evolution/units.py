@@ -27,7 +27,7 @@ FACTORS: Mapping[float, str] = {
 POWERS = (1e3, 1e6, 1e9)
 LEAST = 30  # numbers other than zero on each side
 QUANTILES = (10, 25, 50, 75, 90)
-CLOSE = math.log(1.12)  # of the median ratio to the factor
+CLOSEST, CLOSE = math.log(1.1), math.log(1.35)  # how far off the factor the medians' ratio may be: see _tolerance
 EVEN = math.log(1.5)  # of each quantile's ratio to the median ratio
 GROWING = 0.95  # share of a key's consecutive values that rise
 TEMPERATURES = (
@@ -68,18 +68,27 @@ def _of_factor(old: list[float], new: list[float], factors: Iterable[float], wha
     if min(len(old), len(new)) < LEAST:
         return None
     pairs = list(zip(_quantiles(old), _quantiles(new), strict=True))
-    if any(one == 0 or other / one <= 0 for one, other in pairs):
-        return None
+    if min(map(min, pairs)) * max(map(max, pairs)) <= 0:
+        return None  # not all on one side of zero
     ratios = [math.log(other / one) for one, other in pairs]
     middle = statistics.median(ratios)
     if max(abs(ratio - middle) for ratio in ratios) > EVEN:
         return None
+    tolerance = _tolerance(old, new)
     for factor in factors:
         for sign, size in ((1, "larger"), (-1, "smaller")):
-            if abs(middle - sign * math.log(factor)) <= CLOSE:
+            if abs(middle - sign * math.log(factor)) <= tolerance:
                 said = f"{what} is {math.exp(abs(middle)):,.4g} times {size} than before, as between {FACTORS[factor]}"
                 return Shift(statistics.median(old), statistics.median(new), said)
     return None
+
+
+def _tolerance(old: list[float], new: list[float]) -> float:
+    """Three standard errors of the medians' ratio (as a logarithm), were both sides log-normal; within limits."""
+    low, high = _quantiles(old)[1], _quantiles(old)[3]
+    deviation = math.log(high / low) / 1.35  # the quartiles of a normal distribution are 1.35 deviations apart
+    error = 1.25 * abs(deviation) * math.sqrt(1 / len(old) + 1 / len(new))
+    return min(CLOSE, max(CLOSEST, 3 * error))
 
 
 def _of_temperature(old: list[float], new: list[float]) -> Shift | None:

@@ -214,3 +214,25 @@ def test_ids_that_are_unknown_or_of_another_record_are_found() -> None:
     stranger = edited(TELEMETRY.schema, lambda _, schema: schema.update(name="Stranger"))
     found = told(check(TELEMETRY, TELEMETRY.schema, {1: Written(stranger, other.values)}))
     assert [message for _, _, message in found] == ["1 records are of fleetlog.device.Stranger, which is not of this topic"]
+
+
+def readings(times: float, unit: str, seed: int) -> list[dict[str, Any]]:
+    """Telemetry whose vibration is in another unit, and whose humidity stays what it is."""
+    draw = random.Random(seed)
+    made = []
+    for i in range(150):
+        one = {name: _least(field["type"]) for name, field in TELEMETRY.fields.items()}
+        values = (("humidity", draw.gauss(50, 9), "%"), ("vibration", draw.lognormvariate(0, 0.5) * times, unit))
+        parts = [{"metric": name, "at": i, "value": value, "unit": unit} for name, value, unit in values]
+        made.append({**one, "device_id": f"d{i % 10}", "boot_id": "b", "sequence": i, "readings": parts})
+    return made
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_unit_of_one_metric_among_others(seed: int) -> None:
+    old, new = Written(TELEMETRY.schema, readings(1, "m/s2", 9)), Written(TELEMETRY.schema, readings(1000, "m/s2", seed))
+    (finding,) = check(TELEMETRY, TELEMETRY.schema, {1: old, 2: new}).findings
+    assert (finding.place, finding.severity) == ("readings[].value", "warning")
+    assert "against schema id 1 of vibration, m/s2: a change of units?" in finding.message
+    said = Written(TELEMETRY.schema, readings(1000, "mm/s2", seed))
+    assert told(check(TELEMETRY, TELEMETRY.schema, {1: old, 2: said})) == []
