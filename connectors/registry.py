@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import httpx
@@ -25,6 +25,14 @@ class RegistryRefusal(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"{message} ({code})")
         self.code = code
+
+
+class SubjectVersion(NamedTuple):
+    """A version of a subject, with the id of its schema."""
+
+    number: int
+    schema_id: int
+    schema: dict[str, Any]
 
 
 class ConfluentRegistry:
@@ -119,6 +127,46 @@ class ConfluentRegistry:
     def set_compatibility(self, subject: str, level: str) -> None:
         """Set the compatibility level of a subject that exists. Raises Away, RegistryRefusal."""
         self._call("PUT", f"config/{_segment(subject)}", {"compatibility": level})
+
+    def effective_compatibility(self, subject: str) -> str:
+        """The compatibility level that holds for a subject: its own, else the registry's. Raises Away, RegistryRefusal."""
+        own = self.compatibility(subject)
+        return str(self._call("GET", "config")["compatibilityLevel"]) if own is None else own
+
+    def version(self, subject: str, number: int) -> SubjectVersion:
+        """One version of a subject. Raises Away; RegistryRefusal, also where there is none, or it is no Avro schema."""
+        answer = self._call("GET", f"subjects/{_segment(subject)}/versions/{number}")
+        kind = answer.get("schemaType", "AVRO")
+        if kind != "AVRO":
+            raise RegistryRefusal(SCHEMA_NOT_FOUND, f"version {number} of {subject} is of the type {kind}, not Avro")
+        found = json.loads(answer["schema"])
+        schema = found if isinstance(found, dict) else {"type": found}
+        return SubjectVersion(int(answer["version"]), int(answer["id"]), schema)
+
+    def find(self, subject: str, schema: Mapping[str, Any]) -> SubjectVersion | None:
+        """The version of a subject that is `schema`; None if there is none. Raises Away, RegistryRefusal."""
+        text = json.dumps(schema, sort_keys=True)
+        try:
+            answer = self._call("POST", f"subjects/{_segment(subject)}", {"schema": text, "schemaType": "AVRO"})
+        except RegistryRefusal as refusal:
+            if refusal.code in (SUBJECT_NOT_FOUND, SCHEMA_NOT_FOUND):
+                return None
+            raise
+        return SubjectVersion(int(answer["version"]), int(answer["id"]), dict(schema))
+
+    def incompatible(self, subject: str, schema: Mapping[str, Any]) -> list[str]:
+        """Why the registry would refuse `schema` as the next version of a subject that exists; empty if it would not.
+
+        Raises:
+            Away: it does not answer.
+            RegistryRefusal: it can't say, as `schema` is none.
+        """
+        text = json.dumps(schema, sort_keys=True)
+        path = f"compatibility/subjects/{_segment(subject)}/versions?verbose=true"
+        answer = self._call("POST", path, {"schema": text, "schemaType": "AVRO"})
+        if answer["is_compatible"]:
+            return []
+        return [str(message) for message in answer.get("messages") or ()] or ["the registry finds it incompatible"]
 
     def versions(self, subject: str) -> list[int]:
         """The versions of a subject, ascending; none where it does not exist. Raises Away, RegistryRefusal."""
