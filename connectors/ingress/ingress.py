@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 from connectors.cluster import Cluster
+from connectors.ingress.answers import encoder
 from connectors.ingress.app import IngressApp
 from connectors.ingress.body import BodyReader
 from connectors.ingress.delivery import Deadlines
@@ -29,6 +30,7 @@ from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ingress.uploads import Uploads
 from connectors.ports import Away, LogReader, SchemaRegistry
 from connectors.process import give_back_memory, spare_collector
+from schemas import asyncapi
 from schemas.contract import Contract, RecordType
 from schemas.json_form import RequestForm
 
@@ -69,7 +71,7 @@ class Ingress:
         self.forms = {name: RequestForm(contract.topics[topic].record) for name, topic in UPLOAD_TOPICS.items()}
         self.forms["devices"] = RequestForm(with_given_device_id(contract.topics[REGISTRATION_TOPIC].record))
         devices = DeviceApi(options, bodies, self.forms, self.uploads, self._deadlines)
-        operations = Operations(self.checks, self.metrics, lambda: self._document)
+        operations = Operations(self.checks, self.metrics, lambda: self._document, lambda: self._asyncapi)
         topics = RestTopics(options, contract, producer)
         rest = RestV2(options, topics, bodies, producer, RestSchemas(self._schema_ids), self._deadlines)
         self.metrics.watch(producer, self._deadlines, self.uploads, rest)
@@ -80,6 +82,10 @@ class Ingress:
     @cached_property
     def _document(self) -> bytes:
         return document(self.routes)
+
+    @cached_property
+    def _asyncapi(self) -> bytes:
+        return encoder.encode(asyncapi.document(self._contract, self._options.addresses))
 
     def checks(self) -> dict[str, str]:
         """For each part that must work "ok", or what is wrong."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from schemas.asyncapi import Addresses
+
 Header = tuple[str, bytes]
 
 
@@ -32,6 +34,7 @@ class Options:
     open_topics: tuple[str, ...] = ()  # patterns of topics beside the device topics that are open to REST
     closed_topics: tuple[str, ...] = ("_*", "kafkasql-*", "registry-events")  # ... and of those that never are
     read_seconds: float = 60.0  # a request must have come in whole by then
+    addresses: Addresses | None = None  # what the AsyncAPI document says of where the topics are
 
 
 class Producer(Protocol):

@@ -83,6 +83,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
 def _options(settings: Settings, key: str) -> "Options":
     from connectors.ingress.options import Options
     from projections.device_state import ONLINE_MICROS
+    from schemas.asyncapi import Addresses
 
     return Options(
         host=settings.host,
@@ -96,6 +97,7 @@ def _options(settings: Settings, key: str) -> "Options":
         max_gzip_ratio=settings.max_gzip_ratio,
         idempotency_records=settings.idempotency_records,
         open_topics=settings.rest_topic_patterns,
+        addresses=Addresses(settings.kafka, settings.registry),
         heartbeat_interval=ONLINE_MICROS / 1e6 / HEARTBEATS_PER_PRESENCE,
     )
 
