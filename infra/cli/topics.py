@@ -1,6 +1,7 @@
 """`fleetlog topics`: the contract's topics, on the broker and as a document."""
 
 import argparse
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def _asyncapi(settings: Settings) -> int:
     from schemas.asyncapi import Addresses, document
     from schemas.contract import load
 
-    print_json(document(load(), Addresses(settings.kafka, settings.registry)))
+    print(json.dumps(document(load(), Addresses(settings.kafka, settings.registry)), indent=2))
     return 0
 
 

@@ -114,11 +114,15 @@ def _emptied(name: str) -> Path:
 
 def _run(what: str, command: list[str], folder: Path) -> None:
     try:
-        done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(
+            command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=600, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotInstalled(f"{what}: {error}") from error
     if done.returncode != 0:
-        raise NotInstalled(f"{what}: {' '.join(command)} ended with {done.returncode}: {(done.stderr or done.stdout)[-2000:]}")
+        raise NotInstalled(
+            f"{what}: {' '.join(command)} ended with {done.returncode}: {(done.stderr or done.stdout)[-2000:]}"
+        )
 
 
 if __name__ == "__main__":
