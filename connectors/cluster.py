@@ -27,5 +27,8 @@ class Cluster(Protocol):
     async def offsets(self, topic: str, partition: int) -> tuple[int, int] | None:
         """The offset of the first record that is kept, and the one that the next record will get."""
 
+    async def identity(self) -> str:
+        """The cluster's id."""
+
     async def brokers(self) -> Sequence[int]:
         """The numbers of the brokers that are there, ascending."""

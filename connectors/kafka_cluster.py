@@ -52,6 +52,7 @@ class KafkaCluster:
             "reconnect.backoff.max.ms": 1000,  # the default of ten seconds outlasts the answers' time limit
         }
         self._under_way = 0
+        self._identity = ""
         self._threads = ThreadPoolExecutor(THREADS, "cluster")
 
     @cached_property
@@ -84,6 +85,16 @@ class KafkaCluster:
     async def offsets(self, topic: str, partition: int) -> tuple[int, int] | None:
         source, consumer = TopicPartition(topic, partition), self._consumer
         return await self._asked(lambda: self._threads.submit(_bounds, consumer, source, self._seconds))
+
+    async def identity(self) -> str:
+        """Asked once: it never changes."""
+        if not self._identity:
+            consumer = self._consumer
+            described = await self._asked(lambda: self._threads.submit(_metadata, consumer, None, self._seconds))
+            if described is None or not described.cluster_id:
+                raise Away("the cluster does not say who it is")
+            self._identity = str(described.cluster_id)
+        return self._identity
 
     async def brokers(self) -> list[int]:
         consumer = self._consumer

@@ -15,7 +15,7 @@ from functools import partial
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from connectors.ports import Away
+from connectors.ports import Away, Busy
 
 log = logging.getLogger(__name__)
 
@@ -112,20 +112,21 @@ class KafkaProducer:
         value: bytes | None,
         headers: Sequence[Header],
         done: Delivered,
-        partition: int = -1,
+        place: tuple[int, int] = (-1, 0),
     ) -> None:
-        """Hand over one record; `done` is called from the loop when the broker has acknowledged or refused it.
+        """Hand over one record; `done` is called from the loop when the broker has acknowledged or refused it. `place` is
+        its partition (-1: its key decides) and its timestamp (milliseconds since 1970; 0: now).
 
         Raises:
-            Away: the broker is known to be away, or the queue is full; nothing was handed over.
+            Away: the broker is known to be away; Busy: the queue is full. Nothing was handed over.
             RecordTooLarge: nothing was handed over.
         """
         if self._away:
             raise Away(self._away)
         try:
-            self._producer.produce(topic, value, key, partition, on_delivery=done, headers=headers)
+            self._producer.produce(topic, value, key, place[0], done, timestamp=place[1], headers=headers)
         except BufferError:
-            raise Away("the queue of records to write is full") from None
+            raise Busy("the queue of records to write is full") from None
         except KafkaException as failure:
             error = failure.args[0]
             if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:

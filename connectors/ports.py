@@ -22,6 +22,10 @@ class Away(Exception):
     """A store, broker or registry does not answer for now: wait and try again, nothing was decided."""
 
 
+class Busy(Away):
+    """It is there, but has more to do than it can hold for now."""
+
+
 class Moved(Exception):
     """The stored position is not the expected one: somebody else wrote. Read the position anew."""
 

@@ -63,7 +63,11 @@ class Settings:
     max_depth: int = 32  # nesting of a JSON body
     max_gzip_ratio: float = 100.0
     idempotency_records: int = 200_000  # newest uploads whose retries are recognised
-    rest_topics: str = ""  # comma-separated topics, or patterns with *, that Kafka-REST opens beside the device topics
+    # What the ingress's own API key may do beside the device topics: comma-separated topics, or patterns with *.
+    rest_topics: str = ""  # ... write, and read by position
+    rest_read: str = ""  # ... read by position only
+    rest_manage: str = ""  # ... create, delete, change the settings of
+    principals: str = ""  # a file of more API keys and what each may do; empty: data_dir/principals.toml
 
     @property
     def kafka(self) -> str:
@@ -90,15 +94,20 @@ class Settings:
         return Path(self.data_dir).resolve()
 
     @property
-    def rest_topic_patterns(self) -> tuple[str, ...]:
-        """
+    def principals_file(self) -> Path:
+        return Path(self.principals).resolve() if self.principals else self.data / "principals.toml"
+
+    def patterns(self, name: str) -> tuple[str, ...]:
+        """The patterns in the setting `name` (rest_topics, rest_read, rest_manage).
+
         Raises:
             SettingError: a pattern holds what no topic's name may hold.
         """
-        patterns = tuple(part.strip() for part in self.rest_topics.split(",") if part.strip())
+        patterns = tuple(part.strip() for part in getattr(self, name).split(",") if part.strip())
         for pattern in patterns:
             if not re.fullmatch(r"[A-Za-z0-9._*-]+", pattern):
-                raise SettingError(f"FLEETLOG_REST_TOPICS: {pattern!r} matches no topic: letters, digits, '._-' and * only")
+                message = f"{pattern!r} matches no topic: letters, digits, '._-' and * only"
+                raise SettingError(f"FLEETLOG_{name.upper()}: {message}")
         return patterns
 
     def environment(self) -> dict[str, str]:

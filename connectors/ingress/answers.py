@@ -1,38 +1,17 @@
 """The documents that the ingress answers with. The OpenAPI document takes their schemas from here."""
 
-from http import HTTPStatus
-
 import msgspec
 
-from connectors.ingress.http import Answer, Fault, Request
+from connectors.http.problems import Problem, Violated, violated
+from connectors.http.request import Fault
 from connectors.ingress.ledger import Receipt
 from connectors.ingress.uploads import Pending
 
-PROBLEM_JSON = b"application/problem+json"
 SERVER_FAULT = 500
 encoder = msgspec.json.Encoder()
 
 Position = Receipt | Pending
 """An accepted upload."""
-
-
-class Violated(msgspec.Struct):
-    """One fault in a request: where (a path such as `$.readings[0].value`) and what."""
-
-    path: str
-    message: str
-
-
-class Problem(msgspec.Struct):
-    """A problem (RFC 9457). `code` names it for programs and never changes its meaning."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    correlation_id: str
-    errors: list[Violated]
 
 
 class Accepted(msgspec.Struct):
@@ -90,30 +69,12 @@ class Health(msgspec.Struct):
 DOCUMENTS = (Problem, Accepted, AcceptedHeartbeat, Results, Health)
 
 
-def violated(errors: "list[tuple[str, str]] | tuple[tuple[str, str], ...]") -> list[Violated]:
-    return [Violated(path, message) for path, message in errors]
-
-
-def problem(fault: Fault, request: Request) -> Answer:
-    """A fault as the device API and the service's own pages tell it."""
-    told = Problem(
-        type="about:blank",
-        title=HTTPStatus(fault.status).phrase,
-        status=fault.status,
-        detail=fault.detail,
-        code=fault.code,
-        correlation_id=request.correlation_id,
-        errors=violated(tuple(fault.errors)),
-    )
-    return Answer(encoder.encode(told), fault.status, PROBLEM_JSON, fault.headers)
-
-
 def accepted_result(topic: str, position: Position) -> Result:
     return Result(200, position.event_text, topic, position.partition, position.offset)
 
 
 def refused_result(fault: Fault) -> Result:
-    return Result(fault.status, code=fault.code, detail=fault.detail, errors=violated(tuple(fault.errors)) or None)
+    return Result(fault.status, code=fault.code, detail=fault.detail, errors=violated(fault.errors) or None)
 
 
 def batch_status(results: list[Result]) -> int:

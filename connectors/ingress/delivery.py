@@ -5,7 +5,7 @@ import time
 
 from confluent_kafka import KafkaError
 
-from connectors.ingress.http import Fault
+from connectors.http.request import Fault
 
 RETRY_AFTER = 2  # seconds; a broker that restarts needs a few
 SWEEP_SECONDS = 0.05
@@ -74,6 +74,11 @@ class Deadlines:
 def broker_away(reason: str) -> Fault:
     """The answer while nothing can be written."""
     return Fault(503, "BROKER_UNAVAILABLE", f"the record was not accepted: {reason}", retry_after=RETRY_AFTER)
+
+
+def overloaded(reason: str) -> Fault:
+    """The answer while more is on its way than can be held."""
+    return Fault(429, "OVERLOADED", f"the record was not accepted: {reason}", retry_after=RETRY_AFTER)
 
 
 def deadline_passed(seconds: float) -> Fault:

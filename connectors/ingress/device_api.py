@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from connectors.http.body import BodyReader, too_deep
+from connectors.http.request import Answer, Fault, Request
 from connectors.ingress.answers import (
     Accepted,
     AcceptedHeartbeat,
@@ -19,9 +21,7 @@ from connectors.ingress.answers import (
     encoder,
     refused_result,
 )
-from connectors.ingress.body import BodyReader, too_deep
 from connectors.ingress.delivery import RETRY_AFTER, Deadlines, Wait, deadline_passed
-from connectors.ingress.http import Answer, Fault, Request
 from connectors.ingress.options import Header, Options
 from connectors.ingress.uploads import Outcome, Pending, Uploads
 from schemas.json_faults import Violation

@@ -3,13 +3,13 @@
 import asyncio
 import copy
 import logging
-from collections.abc import Callable
 from functools import cached_property
 
-from connectors.cluster import Cluster
+from connectors.http.app import HttpApp
+from connectors.http.body import BodyReader
+from connectors.http.request import Route
+from connectors.ingress.access import Access
 from connectors.ingress.answers import encoder
-from connectors.ingress.app import IngressApp
-from connectors.ingress.body import BodyReader
 from connectors.ingress.delivery import Deadlines
 from connectors.ingress.device_api import DeviceApi
 from connectors.ingress.event import EventKind
@@ -18,17 +18,19 @@ from connectors.ingress.ledger import Ledger
 from connectors.ingress.metrics import IngressMetrics
 from connectors.ingress.openapi import document
 from connectors.ingress.operations import OK, Operations
-from connectors.ingress.options import Options, Producer
+from connectors.ingress.options import Options
+from connectors.ingress.outside import Outside
 from connectors.ingress.recovery import Interpreter, recover
 from connectors.ingress.rest_metadata import RestMetadata
 from connectors.ingress.rest_routes import rest_routes
 from connectors.ingress.rest_schemas import RestSchemas
 from connectors.ingress.rest_topics import RestTopics
 from connectors.ingress.rest_v2 import RestV2
+from connectors.ingress.rest_writer import RestWriter
 from connectors.ingress.routes import device_routes, operation_routes
 from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ingress.uploads import Uploads
-from connectors.ports import Away, LogReader, SchemaRegistry
+from connectors.ports import Away
 from connectors.process import give_back_memory, spare_collector
 from schemas import asyncapi
 from schemas.contract import Contract, RecordType
@@ -42,23 +44,11 @@ RETRY_SECONDS = 1.0
 
 
 class Ingress:
-    """All parts of one ingress process. `application` answers its requests.
+    """All parts of one ingress process. `application` answers its requests."""
 
-    `make_reader` opens the log for the time of the recovery. `cluster` is asked by Kafka-REST only.
-    """
-
-    def __init__(
-        self,
-        options: Options,
-        contract: Contract,
-        producer: Producer,
-        registry: SchemaRegistry,
-        make_reader: Callable[[], LogReader],
-        cluster: Cluster,
-    ) -> None:
-        self._options, self._contract, self._make_reader = options, contract, make_reader
-        self._schema_ids = SchemaIds(registry, options.state_dir / "ingress-schema-ids.json")
-        self._producer = producer
+    def __init__(self, options: Options, contract: Contract, access: Access, outside: Outside) -> None:
+        self._options, self._contract, self._outside = options, contract, outside
+        self._schema_ids = SchemaIds(outside.registry, options.state_dir / "ingress-schema-ids.json")
         self._deadlines = Deadlines(options.request_deadline)
         self._upload_ledger = Ledger(options.idempotency_records)
         self._device_ledger = Ledger(options.idempotency_records)
@@ -66,18 +56,27 @@ class Ingress:
         self._recovery = "the log is being read"
         self.uploads = {name: self._uploads(topic, self._upload_ledger) for name, topic in UPLOAD_TOPICS.items()}
         self.uploads["devices"] = self._uploads(REGISTRATION_TOPIC, self._device_ledger)
-        self.bodies = bodies = BodyReader(options)
+        self.bodies = BodyReader(options)
         self.metrics = IngressMetrics()
         self.forms = {name: RequestForm(contract.topics[topic].record) for name, topic in UPLOAD_TOPICS.items()}
         self.forms["devices"] = RequestForm(with_given_device_id(contract.topics[REGISTRATION_TOPIC].record))
-        devices = DeviceApi(options, bodies, self.forms, self.uploads, self._deadlines)
-        operations = Operations(self.checks, self.metrics, lambda: self._document, lambda: self._asyncapi)
-        topics = RestTopics(options, contract, producer)
-        rest = RestV2(options, topics, bodies, producer, RestSchemas(self._schema_ids), self._deadlines)
-        self.metrics.watch(producer, self._deadlines, self.uploads, rest)
-        kafka_rest = rest_routes(rest, RestMetadata(topics, cluster))
-        self.routes = [*device_routes(devices, self.forms), *kafka_rest, *operation_routes(operations)]
-        self.application = IngressApp(self.routes, options.api_key, bodies, self.metrics)
+        writer = RestWriter(outside.producer)
+        self.metrics.watch(outside.producer, self._deadlines, self.uploads, writer)
+        self.routes = [*self._device_routes(access), *self._rest_routes(access, writer), *self._operation_routes()]
+        self.application = HttpApp("ingress", self.routes, access.caller, self.bodies, self.metrics.answered)
+
+    def _device_routes(self, access: Access) -> list[Route]:
+        devices = DeviceApi(self._options, self.bodies, self.forms, self.uploads, self._deadlines)
+        return device_routes(devices, self.forms, access.check_devices)
+
+    def _rest_routes(self, access: Access, writer: RestWriter) -> list[Route]:
+        topics = RestTopics(access, self._contract, self._outside.producer)
+        schemas = RestSchemas(self._schema_ids)
+        v2 = RestV2(self._options, topics, self.bodies, writer, schemas, self._deadlines)
+        return rest_routes(v2, RestMetadata(topics, self._outside.cluster))
+
+    def _operation_routes(self) -> list[Route]:
+        return operation_routes(Operations(self.checks, self.metrics, lambda: self._document, lambda: self._asyncapi))
 
     @cached_property
     def _document(self) -> bytes:
@@ -89,7 +88,7 @@ class Ingress:
 
     def checks(self) -> dict[str, str]:
         """For each part that must work "ok", or what is wrong."""
-        return {"broker": self._producer.away or OK, "recovery": self._recovery or OK}
+        return {"broker": self._outside.producer.away or OK, "recovery": self._recovery or OK}
 
     async def prepare(self) -> None:
         """Register the schemas, learn from the log what was accepted before, open for uploads. Waits for broker and
@@ -114,7 +113,7 @@ class Ingress:
     def _recover(self) -> dict[str, int]:
         kinds = {name: uploads.kind for name, uploads in self.uploads.items()}
         ids = {kind.topic: self._schema_ids.of(self._contract.topics[kind.topic], kind.record) for kind in kinds.values()}
-        reader = self._make_reader()
+        reader = self._outside.make_reader()
         try:
             for ledger, names in ((self._upload_ledger, tuple(UPLOAD_TOPICS)), (self._device_ledger, ("devices",))):
                 of_ledger = [kinds[name] for name in names]
@@ -128,7 +127,7 @@ class Ingress:
 
     def _uploads(self, topic: str, ledger: Ledger) -> Uploads:
         identity = ("hardware_id",) if topic == REGISTRATION_TOPIC else ("device_id", "boot_id", "sequence")
-        return Uploads(EventKind(self._contract.topics[topic], identity), ledger, self._producer, self._ids)
+        return Uploads(EventKind(self._contract.topics[topic], identity), ledger, self._outside.producer, self._ids)
 
 
 def with_given_device_id(record: RecordType) -> RecordType:

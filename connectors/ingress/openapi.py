@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from connectors.http.request import Route
 from connectors.ingress.answers import DOCUMENTS
-from connectors.ingress.http import Route
 from connectors.ingress.rest_answers import REST_DOCUMENTS
 from schemas.json_form import RequestForm
 
@@ -14,10 +14,12 @@ REF = "#/components/schemas/{name}"
 FAULTS = {
     400: "The body is not JSON, nests too deeply, or is bad gzip; or the path is malformed.",
     401: "No API key, or a wrong one.",
+    403: "The API key is not for this.",
     409: "The same boot_id and sequence (or hardware_id) was used before with different content.",
     413: "The body is too large, or has too many records.",
     415: "A media type or encoding that is not taken.",
     422: "The body breaks the contract; `errors` names every place.",
+    429: "More is on its way than can be held: send the same request again after Retry-After seconds.",
     503: "The broker is away or has not acknowledged in time: send the same request again after Retry-After seconds.",
 }
 Schema = dict[str, Any]

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from connectors.http.request import Answer, Request
 from connectors.ingress.answers import Health, encoder
-from connectors.ingress.http import Answer, Request
 from connectors.ingress.metrics import CONTENT_TYPE, IngressMetrics
 
 OK = "ok"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from schemas.asyncapi import Addresses
 
@@ -19,7 +19,6 @@ class Options:
 
     host: str
     port: int
-    api_key: str
     state_dir: Path
     request_deadline: float
     max_body_bytes: int
@@ -31,10 +30,18 @@ class Options:
     max_head_bytes: int = 16_384  # request line and headers
     max_buffered_bytes: int = 64_000_000  # bodies of all requests together, while they are read
     max_connections: int = 2_000
-    open_topics: tuple[str, ...] = ()  # patterns of topics beside the device topics that are open to REST
-    closed_topics: tuple[str, ...] = ("_*", "kafkasql-*", "registry-events")  # ... and of those that never are
     read_seconds: float = 60.0  # a request must have come in whole by then
     addresses: Addresses | None = None  # what the AsyncAPI document says of where the topics are
+
+
+class Place(NamedTuple):
+    """Where and when a record is put: `partition` -1 as its key decides, `timestamp` (milliseconds since 1970) 0: now."""
+
+    partition: int = -1
+    timestamp: int = 0
+
+
+ANYWHERE = Place()
 
 
 class Producer(Protocol):
@@ -47,12 +54,12 @@ class Producer(Protocol):
         value: bytes | None,
         headers: Sequence[Header],
         done: Callable[..., None],
-        partition: int = -1,
+        place: Place = ANYWHERE,
     ) -> None:
         """Hand over one record; `done(error, message)` is called when the broker has answered.
 
         Raises:
-            Away: nothing can be sent for now.
+            Away: nothing can be sent for now; Busy: because too much is on its way.
             ValueError: the record is too large.
         """
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from connectors.ingress.http import Answer, Fault, Request
+from connectors.http.request import Answer, Fault, Request
 from connectors.ingress.rest_answers import RestError
 from connectors.ingress.rest_media import fault_type
 
@@ -17,6 +17,7 @@ ERROR_CODES = {
     "VALUE_SCHEMA_MISSING": 42202,
     "BAD_AVRO_DATA": 42203,
     "INVALID_SCHEMA": 42205,
+    "OVERLOADED": 42901,
     "BROKER_UNAVAILABLE": 50003,
 }
 

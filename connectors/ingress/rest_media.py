@@ -2,7 +2,7 @@
 
 import re
 
-from connectors.ingress.http import Fault, Request
+from connectors.http.request import Fault, Request
 
 V2_JSON = b"application/vnd.kafka.v2+json"
 # What is answered, in the order of preference where the client has none.

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from connectors.cluster import Cluster, PartitionState
-from connectors.ingress.http import Answer, Request
+from connectors.http.request import Answer, Request
 from connectors.ingress.rest_answers import BrokersOut, OffsetsOut, PartitionOut, ReplicaOut, TopicOut
 from connectors.ingress.rest_media import answer_type
 from connectors.ingress.rest_topics import TOPIC_NAME, RestTopics, broker_away, no_topic, partition_number
@@ -28,13 +28,13 @@ class RestMetadata:
     async def topics(self, request: Request) -> Answer:
         """GET /topics"""
         media_type = answer_type(request)
-        return _answer(await self._topics.names(), media_type)
+        return _answer(await self._topics.names(request.caller), media_type)
 
     async def topic(self, request: Request) -> Answer:
         """GET /topics/{topic}"""
         media_type = answer_type(request)
         (topic,) = request.arguments
-        self._check(topic)
+        self._check(request.caller, topic)
         asked = asyncio.gather(self._cluster.partitions(topic), self._cluster.configs(topic))
         partitions, configs = await _told(asked)
         if partitions is None or configs is None:
@@ -45,20 +45,20 @@ class RestMetadata:
         """GET /topics/{topic}/partitions"""
         media_type = answer_type(request)
         (topic,) = request.arguments
-        return _answer([_partition(one) for one in await self._partitions(topic)], media_type)
+        return _answer([_partition(one) for one in await self._partitions(request.caller, topic)], media_type)
 
     async def partition(self, request: Request) -> Answer:
         """GET /topics/{topic}/partitions/{partition}"""
         media_type = answer_type(request)
         topic, text = request.arguments
-        partitions = await self._partitions(topic)
+        partitions = await self._partitions(request.caller, topic)
         return _answer(_partition(partitions[partition_number(topic, text, len(partitions))]), media_type)
 
     async def offsets(self, request: Request) -> Answer:
         """GET /topics/{topic}/partitions/{partition}/offsets"""
         media_type = answer_type(request)
         topic, text = request.arguments
-        partitions = await self._partitions(topic)
+        partitions = await self._partitions(request.caller, topic)
         number = partition_number(topic, text, len(partitions))
         if partitions[number].leader is None:
             raise broker_away(f"partition {number} of {topic} has no leader")
@@ -73,15 +73,15 @@ class RestMetadata:
         self._topics.check_broker()
         return _answer(BrokersOut(list(await _told(self._cluster.brokers()))), media_type)
 
-    async def _partitions(self, topic: str) -> Sequence[PartitionState]:
-        self._check(topic)
+    async def _partitions(self, caller: str, topic: str) -> Sequence[PartitionState]:
+        self._check(caller, topic)
         found = await _told(self._cluster.partitions(topic))
         if found is None:
             raise no_topic(topic)
         return found
 
-    def _check(self, topic: str) -> None:
-        self._topics.check_open(topic)
+    def _check(self, caller: str, topic: str) -> None:
+        self._topics.check_seen(caller, topic)
         if not TOPIC_NAME.fullmatch(topic):
             raise no_topic(topic)
         self._topics.check_broker()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from connectors.ingress.http import Handler, Route
+from connectors.http.request import Handler, Route
 from connectors.ingress.openapi import path_parameter, ref
 from connectors.ingress.rest_faults import rest_error
 from connectors.ingress.rest_media import ANSWERED, EMBEDDED, GENERIC
@@ -13,13 +13,14 @@ from connectors.ingress.rest_v2 import RestV2
 FAULTS = {
     400: "The body is not JSON, or bad gzip; or the path is malformed.",
     401: "No API key, or a wrong one (40101).",
-    403: "The topic is not open to REST (40301).",
+    403: "The topic is not open to this API key (40301).",
     404: "Unknown topic (40401) or partition (40402).",
     406: "The client does not accept the answer's media type.",
     408: "The schema registry does not answer (40801).",
     413: "The body is too large, or has too many records.",
     415: "A media type or encoding that is not taken.",
     422: "A schema is missing (42201 key, 42202 value) or bad (42205), or data does not fit it (42203).",
+    429: "More is on its way than can be held (42901): retry after Retry-After seconds.",
     503: "The broker is away or has not acknowledged in time (50003): retry after Retry-After seconds.",
 }
 Schema = dict[str, Any]

@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from connectors.http.request import Fault
 from connectors.ingress.avro_json import JsonWriter, Misfit
-from connectors.ingress.http import Fault
 from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ports import Away, UnknownSchema
 from schemas.codec import BadSchema, Decoder

@@ -1,11 +1,11 @@
-"""The topics that Kafka-REST writes and shows: the device topics, and those that the settings open. Never internal ones."""
+"""The topics that Kafka-REST writes and shows, to those who may."""
 
-import fnmatch
 import re
 
+from connectors.http.request import Fault
+from connectors.ingress.access import Access
 from connectors.ingress.delivery import RETRY_AFTER
-from connectors.ingress.http import Fault
-from connectors.ingress.options import Options, Producer
+from connectors.ingress.options import Producer
 from connectors.ports import Away
 from schemas.contract import Contract, Topic
 
@@ -14,46 +14,40 @@ _PARTITION = re.compile(r"[0-9]{1,10}")
 
 
 class RestTopics:
-    """Says which topics are open, and what the producer knows of them."""
+    """Says which topics are open to a caller, and what the producer knows of them."""
 
-    def __init__(self, options: Options, contract: Contract, producer: Producer) -> None:
-        self._options, self._contract, self._producer = options, contract, producer
+    def __init__(self, access: Access, contract: Contract, producer: Producer) -> None:
+        self.access, self._contract, self._producer = access, contract, producer
 
     def declared(self, topic: str) -> Topic | None:
         """The topic in the contract; None of one that is not the fleet's."""
         return self._contract.topics.get(topic)
 
-    def is_open(self, topic: str) -> bool:
-        declared = self.declared(topic)
-        if declared is not None:
-            return declared.access == "device"
-        options = self._options
-        return _matches(topic, options.open_topics) and not _matches(topic, options.closed_topics)
-
-    def check_open(self, topic: str) -> None:
-        """Raises Fault 403, whether or not the topic is there."""
-        if not self.is_open(topic):
-            raise Fault(403, "TOPIC_FORBIDDEN", f"{topic[:250]!r} is not open to REST")
+    def check_seen(self, caller: str, topic: str) -> None:
+        """Raises Fault 403 where the caller may not know of a topic, whether or not it is there."""
+        if not self.access.may_see(caller, topic):
+            raise forbidden(topic)
 
     def check_broker(self) -> None:
         """Raises Fault 503 while the broker is known to be away, so that nobody waits for it."""
         if self._producer.away:
             raise broker_away(self._producer.away)
 
-    async def names(self) -> list[str]:
-        """All open topics that are there; raises Fault 503."""
+    async def names(self, caller: str) -> list[str]:
+        """All topics that are there and that the caller may know of; raises Fault 503."""
         try:
-            return sorted(filter(self.is_open, await self._producer.listed()))
+            return sorted(name for name in await self._producer.listed() if self.access.may_see(caller, name))
         except Away as away:
             raise broker_away(str(away)) from None
 
-    async def count(self, topic: str) -> int:
-        """Partitions of a topic.
+    async def writable(self, caller: str, topic: str) -> int:
+        """Partitions of a topic that the caller may write.
 
         Raises:
-            Fault: 403 it is not open, 404 it is not there, 503 the broker is away.
+            Fault: 403 it may not, 404 the topic is not there, 503 the broker is away.
         """
-        self.check_open(topic)
+        if not self.access.may_write(caller, topic):
+            raise forbidden(topic)
         try:
             count = await self._producer.partitions(topic) if TOPIC_NAME.fullmatch(topic) else None
         except Away as away:
@@ -63,8 +57,8 @@ class RestTopics:
         return count
 
 
-def _matches(topic: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(topic, pattern) for pattern in patterns)
+def forbidden(topic: str) -> Fault:
+    return Fault(403, "TOPIC_FORBIDDEN", f"{topic[:250]!r} is not open to this API key")
 
 
 def partition_number(topic: str, text: str, count: int) -> int:

@@ -7,14 +7,13 @@ can't be converted writes nothing, and the fleet's own topics take only what the
 from dataclasses import dataclass
 
 import msgspec
-from confluent_kafka import KafkaError, Message
 
+from connectors.http.body import BodyReader, too_deep
+from connectors.http.request import Answer, Fault, Request
 from connectors.ingress.avro_json import Misfit
-from connectors.ingress.body import BodyReader, too_deep
 from connectors.ingress.delivery import RETRY_AFTER, Deadlines, Wait
 from connectors.ingress.device_api import malformed, record_headers
-from connectors.ingress.http import Answer, Fault, Request
-from connectors.ingress.options import Header, Options, Producer
+from connectors.ingress.options import Options
 from connectors.ingress.rest_answers import Offset, ProduceFailed, ProduceOut
 from connectors.ingress.rest_media import answer_type, embedded_format
 from connectors.ingress.rest_schemas import RestSchemas
@@ -29,7 +28,7 @@ from connectors.ingress.rest_values import (
     binary_bytes,
     json_bytes,
 )
-from connectors.ports import Away
+from connectors.ingress.rest_writer import BUSY, NotWritten, Record, RestWriter, Written
 
 NOT_RETRIABLE, RETRIABLE = 1, 2
 
@@ -83,23 +82,6 @@ class _Target:
         return [self.partition] * len(records)
 
 
-class _Sent:
-    """One record on its way."""
-
-    __slots__ = ("_wait", "outcome")
-
-    def __init__(self, wait: Wait) -> None:
-        self._wait = wait
-        self.outcome: Offset | None = None
-
-    def delivered(self, error: KafkaError | None, message: Message) -> None:
-        if error is None:
-            self.outcome = Offset(message.partition(), message.offset())
-        else:
-            self.outcome = Offset(None, None, RETRIABLE if error.retriable() else NOT_RETRIABLE, error.str())
-        self._wait.settle()
-
-
 class RestV2:
     """The handlers."""
 
@@ -108,27 +90,26 @@ class RestV2:
         options: Options,
         topics: RestTopics,
         bodies: BodyReader,
-        producer: Producer,
+        writer: RestWriter,
         schemas: RestSchemas,
         deadlines: Deadlines,
     ) -> None:
-        self._options, self._topics, self._bodies, self._producer = options, topics, bodies, producer
+        self._options, self._topics, self._bodies, self._writer = options, topics, bodies, writer
         self._schemas, self._deadlines = schemas, deadlines
-        self.written = self.failed = 0  # records
         self._decoder = msgspec.json.Decoder(ProduceIn)
 
     async def produce(self, request: Request) -> Answer:
         """POST /topics/{topic}"""
         media_type, form = answer_type(request), embedded_format(request)
         (topic,) = request.arguments
-        count = await self._topics.count(topic)
+        count = await self._topics.writable(request.caller, topic)
         return await self._write(request, _Target(topic, count, None), form, media_type)
 
     async def produce_to_partition(self, request: Request) -> Answer:
         """POST /topics/{topic}/partitions/{partition}"""
         media_type, form = answer_type(request), embedded_format(request)
         topic, text = request.arguments
-        count = await self._topics.count(topic)
+        count = await self._topics.writable(request.caller, topic)
         return await self._write(request, _Target(topic, count, partition_number(topic, text, count)), form, media_type)
 
     async def _write(self, request: Request, target: "_Target", form: str, media_type: bytes) -> Answer:
@@ -140,13 +121,13 @@ class RestV2:
         del asked
         wait, headers = Wait(), record_headers(request)
         sent = [
-            self._send(target, key_and_value, partition, headers, wait)
+            self._writer.send(Record(target.topic, *key_and_value, headers, partition), target.count, wait)
             for key_and_value, partition in zip(converted, partitions, strict=True)
         ]
         del converted
         await self._deadlines.wait(wait)
-        offsets = [one.outcome or self._late() for one in sent]
-        return self._answer(offsets, conversion, media_type)
+        outcomes = [self._writer.told(one, self._deadlines.seconds) for one in sent]
+        return _answer(outcomes, conversion, media_type)
 
     async def _parsed(self, request: Request) -> ProduceIn:
         body = await self._bodies.read(request)
@@ -186,40 +167,26 @@ class RestV2:
         ids = [None if form is None else form.schema_id for form in (key, value)]
         return Separate(avro_bytes(key, "key"), avro_bytes(value, "value"), *ids)
 
-    def _send(
-        self, target: "_Target", record: KeyAndValue, partition: int | None, headers: list[Header], wait: Wait
-    ) -> "_Sent":
-        sent, topic = _Sent(wait), target.topic
-        if partition is not None and not 0 <= partition < target.count:
-            error = f"{topic} has no partition {partition}, it has {target.count}"
-            sent.outcome = Offset(None, None, NOT_RETRIABLE, error)
-            return sent
-        try:
-            self._producer.send(topic, *record, headers, sent.delivered, -1 if partition is None else partition)
-        except Away as away:
-            sent.outcome = Offset(None, None, RETRIABLE, str(away))
-        except ValueError as too_large:
-            sent.outcome = Offset(None, None, NOT_RETRIABLE, str(too_large))
-        else:
-            wait.expect()
-        return sent
 
-    def _late(self) -> Offset:
-        error = f"the broker has not acknowledged the record within {self._deadlines.seconds:g} s; it may yet be written"
-        return Offset(None, None, RETRIABLE, error)
+def _answer(outcomes: list[Written | NotWritten], conversion: Conversion, media_type: bytes) -> Answer:
+    offsets = [_offset(one) for one in outcomes]
+    failed = [one for one in outcomes if isinstance(one, NotWritten)]
+    if len(failed) < len(outcomes):
+        told = ProduceOut(offsets, conversion.key_schema_id, conversion.value_schema_id)
+        return Answer(msgspec.json.encode(told), content_type=media_type)
+    worst = next((one for one in failed if one.retriable), failed[0])
+    code, status, headers = 422, 422, []
+    if worst.retriable:
+        code, status = (42901, 429) if worst.code == BUSY else (50003, 503)
+        headers = [(b"retry-after", b"%d" % RETRY_AFTER)]
+    nothing = ProduceFailed(code, f"no record was written: {worst.message}", offsets)
+    return Answer(msgspec.json.encode(nothing), status, media_type, headers)
 
-    def _answer(self, offsets: list[Offset], conversion: Conversion, media_type: bytes) -> Answer:
-        written = sum(offset.error_code is None for offset in offsets)
-        self.written += written
-        self.failed += len(offsets) - written
-        if written:
-            told = ProduceOut(offsets, conversion.key_schema_id, conversion.value_schema_id)
-            return Answer(msgspec.json.encode(told), content_type=media_type)
-        first = next((one for one in offsets if one.error_code == RETRIABLE), offsets[0])
-        retriable = first.error_code == RETRIABLE
-        failed = ProduceFailed(50003 if retriable else 422, f"no record was written: {first.error}", offsets)
-        headers = [(b"retry-after", b"%d" % RETRY_AFTER)] if retriable else []
-        return Answer(msgspec.json.encode(failed), 503 if retriable else 422, media_type, headers)
+
+def _offset(outcome: Written | NotWritten) -> Offset:
+    if isinstance(outcome, Written):
+        return Offset(outcome.partition, outcome.offset)
+    return Offset(None, None, RETRIABLE if outcome.retriable else NOT_RETRIABLE, outcome.message)
 
 
 def _converted(conversion: Conversion, record: RecordIn, i: int) -> KeyAndValue:

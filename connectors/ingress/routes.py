@@ -1,11 +1,11 @@
 """Routes of the device API and the service's own pages: every path, its handler, its OpenAPI description."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from connectors.ingress.answers import problem
+from connectors.http.problems import problem
+from connectors.http.request import Route
 from connectors.ingress.device_api import DEVICE_ID, DeviceApi
-from connectors.ingress.http import Route
 from connectors.ingress.openapi import answers, body_of, path_parameter
 from connectors.ingress.operations import Operations
 from schemas.json_form import RequestForm
@@ -17,8 +17,8 @@ SUMMARIES = {
 }
 
 
-def device_routes(devices: DeviceApi, forms: Mapping[str, RequestForm]) -> list[Route]:
-    """Uploads and registrations."""
+def device_routes(devices: DeviceApi, forms: Mapping[str, RequestForm], allow: Callable[[str], None]) -> list[Route]:
+    """Uploads and registrations, for callers whom `allow` lets through."""
     table = []
     for kind, summary in SUMMARIES.items():
         form = forms[kind]
@@ -34,7 +34,7 @@ def device_routes(devices: DeviceApi, forms: Mapping[str, RequestForm]) -> list[
             "requestBody": body_of(kind, form),
             "responses": answers("AcceptedHeartbeat" if kind == "heartbeat" else "Accepted", batch=True),
         }
-        table.append(Route("POST", f"/v1/devices/{{id}}/{kind}", devices.upload(kind), problem, describe))
+        table.append(Route("POST", f"/v1/devices/{{id}}/{kind}", devices.upload(kind), problem, describe, allow=allow))
     describe = {
         "operationId": "register_device",
         "summary": "Make a device known to the fleet",
@@ -43,7 +43,7 @@ def device_routes(devices: DeviceApi, forms: Mapping[str, RequestForm]) -> list[
         "requestBody": body_of("devices", forms["devices"], batch=False),
         "responses": answers("Accepted"),
     }
-    return [*table, Route("POST", "/v1/devices", devices.register, problem, describe)]
+    return [*table, Route("POST", "/v1/devices", devices.register, problem, describe, allow=allow)]
 
 
 def operation_routes(operations: Operations) -> list[Route]:

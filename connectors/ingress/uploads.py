@@ -5,13 +5,13 @@ from typing import Any
 
 from confluent_kafka import KafkaError, Message
 
-from connectors.ingress.delivery import Wait, broker_away, refused_by_broker
+from connectors.http.request import Fault
+from connectors.ingress.delivery import Wait, broker_away, overloaded, refused_by_broker
 from connectors.ingress.event import Envelope, EventKind
-from connectors.ingress.http import Fault
 from connectors.ingress.identifiers import EventIds
 from connectors.ingress.ledger import Ledger, Receipt, packed
 from connectors.ingress.options import Header, Producer
-from connectors.ports import Away
+from connectors.ports import Away, Busy
 
 
 class Pending:
@@ -94,6 +94,9 @@ class Uploads:
         value = envelope.value(pending.event_text, values["occurred_at"], rest)
         try:
             self._producer.send(kind.topic, values[kind.key].encode(), value, envelope.headers, pending.delivered)
+        except Busy as busy:
+            self.unsent += 1
+            return overloaded(str(busy))
         except Away as away:
             self.unsent += 1
             return broker_away(str(away))

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from infra.cli.command import Commands, add_command, fail
-from infra.settings import Settings
+from infra.settings import SettingError, Settings
 
 if TYPE_CHECKING:
+    from connectors.ingress.access import Access
     from connectors.ingress.options import Options
     from connectors.ports import SchemaRegistry
+    from schemas.contract import Contract
 
 HEARTBEATS_PER_PRESENCE = 5  # a device may miss a few heartbeats before it counts as offline
 
@@ -29,7 +31,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Run until a signal asks to stop. Exit code 1: the producer failed for good, a restart is needed."""
     import uvloop
 
-    from connectors.ingress.server import PortTaken, listen
+    from connectors.http.server import PortTaken, listen
     from infra.api_key import api_key
     from infra.logging import configure
 
@@ -48,8 +50,9 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     import socket
     from functools import partial
 
+    from connectors.http.server import Server, serve
     from connectors.ingress.ingress import Ingress
-    from connectors.ingress.server import Server, serve
+    from connectors.ingress.outside import Outside
     from connectors.kafka_cluster import KafkaCluster
     from connectors.kafka_log import KafkaLog
     from connectors.kafka_producer import KafkaProducer, ProducerOptions
@@ -57,7 +60,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
 
     assert isinstance(bound, socket.socket)
     log = logging.getLogger(__name__)
-    options = _options(settings, key)
+    options = _options(settings)
     fatal: list[str] = []
 
     def on_fatal(reason: str) -> None:
@@ -68,7 +71,9 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
     read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
     producer = KafkaProducer(ProducerOptions(settings.kafka, stall_seconds=settings.request_deadline), on_fatal)
-    ingress = Ingress(options, load(), producer, _registry(settings), read_log, KafkaCluster(settings.kafka))
+    contract = load()
+    outside = Outside(producer, _registry(settings), KafkaCluster(settings.kafka), read_log)
+    ingress = Ingress(options, contract, access_of(settings, key, contract), outside)
     server = Server(options, ingress.application.answer)
     producer.start()
     await serve(server, bound, ingress.prepare)
@@ -80,7 +85,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     return 0
 
 
-def _options(settings: Settings, key: str) -> "Options":
+def _options(settings: Settings) -> "Options":
     from connectors.ingress.options import Options
     from projections.device_state import ONLINE_MICROS
     from schemas.asyncapi import Addresses
@@ -88,7 +93,6 @@ def _options(settings: Settings, key: str) -> "Options":
     return Options(
         host=settings.host,
         port=settings.ingress_port,
-        api_key=key,
         state_dir=settings.data,
         request_deadline=settings.request_deadline,
         max_body_bytes=settings.max_body_bytes,
@@ -96,10 +100,26 @@ def _options(settings: Settings, key: str) -> "Options":
         max_depth=settings.max_depth,
         max_gzip_ratio=settings.max_gzip_ratio,
         idempotency_records=settings.idempotency_records,
-        open_topics=settings.rest_topic_patterns,
         addresses=Addresses(settings.kafka, settings.registry),
         heartbeat_interval=ONLINE_MICROS / 1e6 / HEARTBEATS_PER_PRESENCE,
     )
+
+
+def access_of(settings: Settings, key: str, contract: "Contract") -> "Access":
+    """Who may do what at the ingress.
+
+    Raises:
+        SettingError: a pattern or the file of principals is not what it must be.
+    """
+    from connectors.ingress.access import Access, BadPrincipals, Rights
+    from connectors.ingress.principals_file import PrincipalsFile
+
+    write, read, manage = (settings.patterns(name) for name in ("rest_topics", "rest_read", "rest_manage"))
+    try:
+        others = PrincipalsFile(settings.principals_file)
+    except BadPrincipals as error:
+        raise SettingError(str(error)) from None
+    return Access(key, Rights(write, read, manage), contract, others)
 
 
 def _registry(settings: Settings) -> "SchemaRegistry":

@@ -9,6 +9,7 @@ from schemas.contract import Contract
 from schemas.log import TopicPartition
 
 BROKER = 1
+CLUSTER = "MkU3OEVBNTcwNTJENDM2Qk"
 DAY = 86_400_000
 
 
@@ -37,6 +38,10 @@ class FakeCluster:
 
     async def offsets(self, topic: str, partition: int) -> tuple[int, int] | None:
         return self._log.bounds([topic])[TopicPartition(topic, partition)] if self._there(topic) else None
+
+    async def identity(self) -> str:
+        self._there("")
+        return CLUSTER
 
     async def brokers(self) -> Sequence[int]:
         self._there("")

@@ -4,147 +4,30 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import httpx
-from confluent_kafka import KafkaError
 
+from connectors.http.server import Server, listen
+from connectors.ingress.access import Access, Principal, Rights
 from connectors.ingress.ingress import Ingress
 from connectors.ingress.options import Options
-from connectors.ingress.server import Server, listen
+from connectors.ingress.outside import Outside
 from connectors.memory import MemoryLog
-from connectors.ports import Away, UnknownSchema
 from schemas.contract import load
-from schemas.log import TopicPartition
 from tests.connectors.ingress.fake_cluster import FakeCluster
+from tests.connectors.ingress.fakes import FakeProducer, FakeRegistry
 
 KEY = "a-key-of-tests-0123456789"
 CONTRACT = load()
 PARTITIONS = 6
-
-
-@dataclass
-class Sent:
-    """A record that was handed to the producer."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-    partition: int
-
-
-@dataclass
-class Report:
-    """Stands for librdkafka's message in a delivery report."""
-
-    _partition: int
-    _offset: int
-
-    def partition(self) -> int:
-        return self._partition
-
-    def offset(self) -> int:
-        return self._offset
-
-
-class FakeProducer:
-    """Port Producer. `away` refuses records, `hold` keeps reports back until `release`, `error_of` decides on each."""
-
-    def __init__(self, log: MemoryLog) -> None:
-        self.log = log
-        self.away = ""
-        self.hold = False
-        self.error_of: Callable[[Sent], KafkaError | None] = lambda sent: None
-        self.too_large = 1_000_000_000
-        self.most_queued = 1_000_000
-        self.sent: list[Sent] = []
-        closed = ("_schemas", "__consumer_offsets", "kafkasql-journal", "registry-events")
-        self.topics = dict.fromkeys([*CONTRACT.topics, "free", "hidden", *closed], PARTITIONS)
-        self._held: list[Callable[[], None]] = []
-
-    @property
-    def queued(self) -> int:
-        return len(self._held)
-
-    @property
-    def queued_bytes(self) -> int:
-        return 0
-
-    async def partitions(self, topic: str) -> int | None:
-        if self.away:
-            raise Away(self.away)
-        return self.topics.get(topic)
-
-    async def listed(self) -> Iterable[str]:
-        if self.away:
-            raise Away(self.away)
-        return self.topics
-
-    def send(
-        self,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Sequence[tuple[str, bytes]],
-        done: Callable[..., None],
-        partition: int = -1,
-    ) -> None:
-        if self.away:
-            raise Away(self.away)
-        if len(self._held) >= self.most_queued:
-            raise Away("the queue of records to write is full")
-        if len(value or b"") > self.too_large:
-            raise ValueError("the record is too large")
-        sent = Sent(topic, key, value, headers, partition)
-        self.sent.append(sent)
-        if self.hold:
-            self._held.append(lambda: self._report(sent, done))
-        else:
-            asyncio.get_running_loop().call_soon(self._report, sent, done)
-
-    def release(self) -> None:
-        """From the server's loop: report all that is held."""
-        held, self._held = self._held, []
-        for report in held:
-            report()
-
-    def _report(self, sent: Sent, done: Callable[..., None]) -> None:
-        error = self.error_of(sent)
-        if error is not None:
-            done(error, Report(0, -1001))
-            return
-        partition = max(sent.partition, 0)
-        done(None, Report(partition, self.log.append(TopicPartition(sent.topic, partition), sent.key, sent.value)))
-
-
-class FakeRegistry:
-    """Port SchemaRegistry."""
-
-    def __init__(self) -> None:
-        self.away = False
-        self.schemas: list[Mapping[str, Any]] = []
-
-    def register(self, subject: str, schema: Mapping[str, Any]) -> int:
-        self._answer()
-        if schema not in self.schemas:
-            self.schemas.append(schema)
-        return self.schemas.index(schema) + 1
-
-    def schema(self, schema_id: int) -> dict[str, Any]:
-        self._answer()
-        if not 1 <= schema_id <= len(self.schemas):
-            raise UnknownSchema(f"the registry has no schema {schema_id}")
-        return dict(self.schemas[schema_id - 1])
-
-    def _answer(self) -> None:
-        if self.away:
-            raise Away("the registry was told to be away")
+EVERYTHING = Rights(write=("*",), manage=("*",))
 
 
 @dataclass
@@ -187,7 +70,6 @@ def options(state_dir: Path, **changes: Any) -> Options:
     made = Options(
         host="127.0.0.1",
         port=0,
-        api_key=KEY,
         state_dir=state_dir,
         request_deadline=5.0,
         max_body_bytes=10_000_000,
@@ -196,7 +78,6 @@ def options(state_dir: Path, **changes: Any) -> Options:
         max_gzip_ratio=100.0,
         idempotency_records=10_000,
         heartbeat_interval=60.0,
-        open_topics=("*",),
     )
     return replace(made, **changes)
 
@@ -213,20 +94,35 @@ def _wait_for(port: int) -> None:
             return
 
 
+def principal(name: str, **rights: Any) -> Principal:
+    """A principal whose key is `key_of(name)`."""
+    return Principal(name, sha256(key_of(name).encode()).hexdigest(), Rights(**rights))
+
+
+def key_of(name: str) -> str:
+    return f"a-key-of-{name}-0123456789"
+
+
 @contextmanager
 def serving(
-    limits: Options, log: MemoryLog | None = None, registry: FakeRegistry | None = None, ready: bool = True
+    limits: Options,
+    log: MemoryLog | None = None,
+    registry: FakeRegistry | None = None,
+    ready: bool = True,
+    owner: Rights = EVERYTHING,
+    others: Sequence[Principal] = (),
 ) -> Iterator[Served]:
-    """An ingress on a free port, in a thread of its own; `log` is what was written before."""
+    """An ingress on a free port, in a thread of its own; `log` is what was written before; `owner`: what KEY may do."""
     log = log or MemoryLog(dict.fromkeys([*CONTRACT.topics, "free"], PARTITIONS))
-    producer, registry = FakeProducer(log), registry or FakeRegistry()
+    producer, registry = FakeProducer(log, CONTRACT.topics, PARTITIONS), registry or FakeRegistry()
     cluster = FakeCluster(producer.topics, log, CONTRACT)
     bound = listen("127.0.0.1", 0)
     begun: list[Served] = []
     started = threading.Event()
 
     async def main() -> None:
-        ingress = Ingress(limits, CONTRACT, producer, registry, lambda: log, cluster)
+        access = Access(KEY, owner, CONTRACT, lambda: {one.key_digest: one for one in others})
+        ingress = Ingress(limits, CONTRACT, access, Outside(producer, registry, cluster, lambda: log))
         server = Server(limits, ingress.application.answer)
         loop = asyncio.get_running_loop()
         begun.append(Served(bound.getsockname()[1], producer, registry, cluster, ingress, server, loop))
@@ -246,7 +142,12 @@ def serving(
     try:
         yield served
     finally:
-        served.client.close()
+        _stop(served, thread)
+
+
+def _stop(served: Served, thread: threading.Thread) -> None:
+    served.client.close()
+    with suppress(RuntimeError):  # it has stopped by itself
         served.loop.call_soon_threadsafe(served.server.stop, True)
-        thread.join(20)
-        assert not thread.is_alive()
+    thread.join(20)
+    assert not thread.is_alive()

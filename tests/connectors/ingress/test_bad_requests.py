@@ -202,7 +202,7 @@ def test_a_client_that_takes_no_answers_is_cut_off(hurried: Served) -> None:
 
 
 def test_line_breaks_do_not_keep_a_connection_open_for_ever(hurried: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectors.ingress.connection.IDLE_SECONDS", READ_SECONDS)
+    monkeypatch.setattr("connectors.http.connection.IDLE_SECONDS", READ_SECONDS)
     with connect(hurried.port) as connection:
         for _ in range(8):
             try:

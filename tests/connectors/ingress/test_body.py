@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.ingress.body import MOST_MEMBERS, RATIO_FLOOR, inflate, too_deep
-from connectors.ingress.http import Fault
+from connectors.http.body import MOST_MEMBERS, RATIO_FLOOR, inflate, too_deep
+from connectors.http.request import Fault
 
 LIMIT = 10_000_000
 VALUES = st.recursive(

@@ -13,7 +13,8 @@ from connectors.memory import MemoryLog
 from schemas.codec import decode
 from schemas.log import TopicPartition
 from schemas.wire import PREFIX_BYTES, schema_id
-from tests.connectors.ingress.served import CONTRACT, PARTITIONS, FakeRegistry, Served, options, serving
+from tests.connectors.ingress.fakes import FakeRegistry
+from tests.connectors.ingress.served import CONTRACT, PARTITIONS, Served, options, serving
 from tests.connectors.ingress.uploads import MICROS, event, heartbeat, registration, telemetry
 
 PATH = "/v1/devices/d-1/telemetry"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.ingress.identifiers import EventIds, correlation_id, trace_parent, uuid_bytes, uuid_text
+from connectors.http.tracing import correlation_id, trace_parent
+from connectors.ingress.identifiers import EventIds, uuid_bytes, uuid_text
 
 TRACE, SPAN = b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7"
 

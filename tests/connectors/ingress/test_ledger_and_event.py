@@ -127,7 +127,7 @@ def test_a_record_that_does_not_begin_as_events_do_is_no_event() -> None:
 
 
 def test_uploads_are_not_taken_before_the_schema_is_known() -> None:
-    from connectors.ingress.http import Fault
+    from connectors.http.request import Fault
 
     uploads = Uploads(TELEMETRY, Ledger(1), None, None)  # type: ignore[arg-type]  # never reached
     with pytest.raises(Fault) as fault:

@@ -10,7 +10,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from prometheus_client.parser import text_string_to_metric_families
 
-from connectors.ingress.server import PortTaken, listen
+from connectors.http.server import PortTaken, listen
 from infra import logging as logs
 from infra.api_key import SHORTEST, api_key
 from infra.settings import SettingError, Settings
@@ -117,11 +117,11 @@ def test_only_the_service_s_own_pages_need_no_key(served: Served) -> None:
 
 
 def test_topics_are_opened_by_name_or_pattern() -> None:
-    assert Settings().rest_topic_patterns == ()
-    assert Settings(rest_topics=" weather, sensor-*,,").rest_topic_patterns == ("weather", "sensor-*")
+    assert Settings().patterns("rest_topics") == ()
+    assert Settings(rest_topics=" weather, sensor-*,,").patterns("rest_topics") == ("weather", "sensor-*")
     for text in ("weather;other", "[a-z]", "a b"):
         with pytest.raises(SettingError, match="FLEETLOG_REST_TOPICS"):
-            _ = Settings(rest_topics=text).rest_topic_patterns
+            _ = Settings(rest_topics=text).patterns("rest_topics")
 
 
 def test_it_listens_on_loopback_unless_told_otherwise() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.ingress.http import Fault, Request
+from connectors.http.request import Fault, Request
 from connectors.ingress.rest_media import ANSWERED, EMBEDDED, answer_type, embedded_format, fault_type
 
 TYPES = [*(one.decode() for one in ANSWERED), "application/*", "*/*", "text/html"]

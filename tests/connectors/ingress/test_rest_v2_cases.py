@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from connectors.ingress.http import Fault, Router
+from connectors.http.request import Fault, Router
+from connectors.ingress.access import Rights
 from schemas.log import TopicPartition
 from tests.connectors.ingress.rest_v2_cases import OPEN, Case, Record, assert_like, cases
 from tests.connectors.ingress.served import Served, options, serving
@@ -26,7 +27,7 @@ ROUTES = {
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(options(tmp_path_factory.mktemp("ingress"), open_topics=OPEN)) as running:
+    with serving(options(tmp_path_factory.mktemp("ingress")), owner=Rights(write=OPEN)) as running:
         yield running
 
 

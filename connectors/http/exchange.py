@@ -5,13 +5,13 @@ import json
 from collections.abc import Callable
 from http import HTTPStatus
 
-from connectors.ingress.http import Answer, Request
+from connectors.http.request import Answer, Request, StreamedAnswer
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
 class Gone(Exception):
-    """The rest of a body will not come: the client is gone, or what it sent is no HTTP."""
+    """The rest of a body will not come: the client is gone, or what it sent is no HTTP. The message says why."""
 
 
 class Exchange:
@@ -23,18 +23,39 @@ class Exchange:
         answered: the answer is out.
         gone: nobody waits for the answer.
         last: the connection ends with the answer.
+        chunks: the client knows chunks (HTTP/1.1).
+        streaming: the answer has begun and goes on while the request comes in.
+        cut: why the rest of the body will not come, though the client waits for the answer's end.
     """
 
-    __slots__ = ("_parts", "_waiter", "_wanted", "answered", "gone", "last", "request", "untold", "waiting", "whole")
+    __slots__ = (
+        "_parts",
+        "_waiter",
+        "_wanted",
+        "answered",
+        "chunks",
+        "cut",
+        "gone",
+        "last",
+        "request",
+        "streaming",
+        "untold",
+        "waiting",
+        "whole",
+    )
 
     def __init__(
-        self, method: str, path: bytes, headers: dict[bytes, bytes], wanted: Callable[["Exchange"], None], last: bool
+        self, method: str, target: tuple[bytes, bytes], headers: dict[bytes, bytes], wanted: Callable[["Exchange"], None]
     ) -> None:
-        self.request = Request(method, path, headers, self.part)
-        self._wanted, self.last = wanted, last
+        """`target`: path and query; `wanted` is called when the handler waits for more of the body."""
+        path, query = target
+        self.request = Request(method, path, headers, self.part, query)
+        self._wanted = wanted
         self._parts: list[bytes] = []
         self.waiting = 0
-        self.whole = self.answered = self.gone = False
+        self.whole = self.answered = self.gone = self.last = self.streaming = False
+        self.chunks = True
+        self.cut = ""
         self.untold = headers.get(b"expect", b"").lower() == b"100-continue"  # the client waits to be told to go on
         self._waiter: asyncio.Future[None] | None = None
 
@@ -44,12 +65,14 @@ class Exchange:
         Raises:
             Gone: it will not come.
         """
-        if not self._parts and not self.whole and not self.gone:
+        if not self._parts and not self.whole and not self.gone and not self.cut:
             self._wanted(self)
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         if self.gone:
-            raise Gone
+            raise Gone("the client is gone")
+        if self.cut and not self._parts:
+            raise Gone(self.cut)
         return self._taken(), not self.whole
 
     def add(self, part: bytes) -> None:
@@ -66,9 +89,14 @@ class Exchange:
         self.gone = True
         self._wake()
 
+    def cut_off(self, why: str) -> None:
+        """No more of the body will come; the answer goes on to its end, and the connection ends with it."""
+        self.cut, self.last = why, True
+        self._wake()
+
     def close(self) -> None:
         """The answer is out: what was not read of the body is forgotten."""
-        self.answered = True
+        self.answered, self.streaming, self.request.streamed = True, False, False
         self._taken()
 
     def _taken(self) -> bytes:
@@ -95,13 +123,18 @@ def raw_problem(status: int, code: str, detail: str) -> bytes:
 
 def bytes_of(answer: Answer, request: Request, last: bool) -> bytes:
     """An answer as it is sent; `last`: the connection is closed after it."""
+    head = head_of(answer, request, b"content-length: %d\r\n" % len(answer.body), last)
+    return head if request.method == "HEAD" else head + answer.body
+
+
+def head_of(answer: Answer | StreamedAnswer, request: Request, framing: bytes, last: bool) -> bytes:
+    """The head of an answer; `framing` is the header that says where its body ends."""
     parts = [
         _STATUS_LINES[answer.status],
-        b"content-type: %s\r\ncontent-length: %d\r\n" % (answer.content_type, len(answer.body)),
+        b"content-type: %s\r\n" % answer.content_type,
+        framing,
         b"x-correlation-id: %s\r\n" % request.correlation_id.encode(),
     ]
     parts += [b"%s: %s\r\n" % header for header in answer.headers]
     parts.append(b"connection: close\r\n\r\n" if last else b"\r\n")
-    if request.method != "HEAD":
-        parts.append(answer.body)
     return b"".join(parts)

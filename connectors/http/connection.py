@@ -8,32 +8,27 @@ the body that is held before its handler reads it, and the time to send a reques
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
 from typing import cast
 
 import httptools
 
-from connectors.ingress.exchange import Exchange, bytes_of, raw_problem
-from connectors.ingress.http import Answer, Request
-from connectors.ingress.options import Options
+from connectors.http import streaming
+from connectors.http.exchange import Exchange, bytes_of, raw_problem
+from connectors.http.limits import Limits
+from connectors.http.request import Answer, Answering
+from connectors.http.target import Refused, has_body, split
 
 HIGH_WATER = 65_536  # bytes of a body that wait for their handler; more are left to the kernel
 MOST_AHEAD = 32  # requests of one connection that wait for the one in hand
 IDLE_SECONDS = 75.0  # a connection without a request is closed after this long
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-Answering = Callable[[Request], Awaitable[Answer]]
-
-
-class Refused(Exception):
-    """What came can't become a request: HTTP status, code, sentence."""
-
 
 class Connection(asyncio.Protocol):
     """One connection of a server; `connections` is where it is listed while it lasts, `answer` the application."""
 
-    def __init__(self, options: Options, answer: Answering, connections: "set[Connection]") -> None:
-        self._options, self._answer, self._connections = options, answer, connections
+    def __init__(self, limits: Limits, answer: Answering, connections: "set[Connection]") -> None:
+        self._limits, self._answer, self._connections = limits, answer, connections
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._loop: asyncio.AbstractEventLoop
@@ -52,7 +47,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._reading_since: float | None = None
         self._idle_since: float | None = None
-        self._stuck_since: float | None = None  # since when the client takes no answer
+        self._outflow = streaming.Outflow()
 
     @property
     def client_port(self) -> int:
@@ -66,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._connections.add(self)
         self._idle_since = time.monotonic()
-        if len(self._connections) > self._options.max_connections:
+        if len(self._connections) > self._limits.max_connections:
             self._refuse(Refused(503, "TOO_MANY_CONNECTIONS", "all connections are in use"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -76,6 +71,7 @@ class Connection(asyncio.Protocol):
             if exchange is not None:
                 exchange.drop()
         self._ahead.clear()
+        self._outflow.free()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -88,14 +84,14 @@ class Connection(asyncio.Protocol):
             return
         if not self._progress and self._reading_since is not None:
             self._head_bytes += len(data)
-            if self._head_bytes > self._options.max_head_bytes:
+            if self._head_bytes > self._limits.max_head_bytes:
                 self._refuse(self._head_too_large())
 
     def pause_writing(self) -> None:
-        self._stuck_since = time.monotonic()
+        self._outflow.stuck_since = time.monotonic()
 
     def resume_writing(self) -> None:
-        self._stuck_since = None
+        self._outflow.free()
         self._go_on()
 
     # --- the parser's calls
@@ -122,14 +118,15 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         try:
             self._check_head()
-            path = _path(self._url)
+            target = split(self._url)
         except Refused as refused:
             self._refused = refused
             raise
-        last = not parser.should_keep_alive() or parser.get_http_version() == "1.0"
-        exchange = Exchange(parser.get_method().decode(), path, self._headers, self._wanted, last)
+        exchange = Exchange(parser.get_method().decode(), target, self._headers, self._wanted)
+        exchange.chunks = parser.get_http_version() != "1.0"
+        exchange.last = not parser.should_keep_alive() or not exchange.chunks
         self._receiving, self._head_bytes = exchange, 0
-        if self._in_hand is None and self._stuck_since is None:
+        if self._in_hand is None and self._outflow.stuck_since is None:
             self._begin(exchange)
         else:
             self._ahead.append(exchange)
@@ -140,16 +137,20 @@ class Connection(asyncio.Protocol):
         exchange = self._receiving
         if exchange is not None and not exchange.answered:
             exchange.add(part)
+            if exchange.request.streamed:
+                self._reading_since = time.monotonic()
             if exchange.waiting > HIGH_WATER:
                 self._pause_reading()
 
     def on_message_complete(self) -> None:
         exchange = self._receiving
-        if exchange is None or (self._parser.should_upgrade() and _has_body(self._headers)):
+        if exchange is None or (self._parser.should_upgrade() and has_body(self._headers)):
             return
         self._receiving = self._reading_since = None
         exchange.complete()
-        if exchange.answered:
+        if exchange.answered and exchange.last:
+            self._end()
+        elif exchange.answered:
             self._go_on()
 
     def _feed(self, data: bytes) -> None:
@@ -176,15 +177,22 @@ class Connection(asyncio.Protocol):
 
     async def _respond(self, exchange: Exchange) -> None:
         answer = await self._answer(exchange.request)
-        if exchange.gone:
+        if exchange.gone and isinstance(answer, Answer):
             return
+        if not isinstance(answer, Answer):
+            self._wanted(exchange)  # nothing but the answer may be written once it has begun
         # A client that was not told to go on may send the body or leave it out: what follows can't be understood.
         nothing_after = self._deaf and not self._ahead and not self._last_words
-        last = exchange.last or exchange.untold or nothing_after
-        self._transport.write(bytes_of(answer, exchange.request, last))
+        exchange.last = exchange.last or exchange.untold or nothing_after
+        if isinstance(answer, Answer):
+            self._transport.write(bytes_of(answer, exchange.request, exchange.last))
+        else:
+            await streaming.send(self._transport, exchange, answer, self._outflow)
+            if exchange.gone:
+                return
         exchange.close()
         self._in_hand = self._task = None
-        if last and (exchange.whole or exchange.untold):
+        if exchange.last and (exchange.whole or exchange.untold or exchange.cut):
             self._end()
         elif exchange.whole:
             self._go_on()
@@ -192,7 +200,7 @@ class Connection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Nothing is in hand: the next request, or the end, or wait. While answers are not taken, wait."""
-        if self._in_hand is not None or self._stuck_since is not None:
+        if self._in_hand is not None or self._outflow.stuck_since is not None:
             return
         if self._ahead:
             self._begin(self._ahead.popleft())
@@ -209,6 +217,9 @@ class Connection(asyncio.Protocol):
             self._deaf = True
             if self._in_hand is None:
                 self._end()
+        elif self._receiving.streaming:
+            self._deaf = True
+            self._receiving.cut_off("the server is stopping")
         else:
             self._receiving.last = True
 
@@ -220,12 +231,12 @@ class Connection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """End the connection if it takes too long; `now` by time.monotonic."""
-        most = self._options.read_seconds
-        if self._stuck_since is not None and now - self._stuck_since > most:
+        most = self._limits.read_seconds
+        if self._outflow.stuck_since is not None and now - self._outflow.stuck_since > most:
             self._transport.abort()
         elif self._deaf:
             return
-        elif self._reading_since is not None and now - self._reading_since > most:
+        elif self._reading_since is not None and now - self._reading_since > most and not self._held_back():
             self._refuse(Refused(408, "REQUEST_TIMEOUT", f"the request did not come whole within {most:g} s"))
         elif self._idle_since is not None and now - self._idle_since > IDLE_SECONDS:
             self._end()
@@ -234,6 +245,9 @@ class Connection(asyncio.Protocol):
         """Answer what can't become a request, after the answers to those before it, and close."""
         self._deaf = True
         broken = self._receiving
+        if broken is not None and broken.streaming:
+            broken.cut_off(why.args[2])
+            return
         if broken is None or not broken.answered:
             self._last_words = raw_problem(*why.args)
         if broken is not None:
@@ -253,13 +267,13 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
     def _check_head(self) -> None:
-        if self._head_bytes + len(self._url) > self._options.max_head_bytes:
+        if self._head_bytes + len(self._url) > self._limits.max_head_bytes:
             raise self._head_too_large()
         if len(self._ahead) >= MOST_AHEAD:
             raise Refused(400, "TOO_MANY_AHEAD", f"{MOST_AHEAD} requests wait for their answers already")
 
     def _head_too_large(self) -> Refused:
-        return Refused(431, "HEAD_TOO_LARGE", f"request line and headers may have {self._options.max_head_bytes} bytes")
+        return Refused(431, "HEAD_TOO_LARGE", f"request line and headers may have {self._limits.max_head_bytes} bytes")
 
     # --- flow
 
@@ -272,6 +286,8 @@ class Connection(asyncio.Protocol):
     def _resume_reading(self) -> None:
         if self._paused and not self._transport.is_closing():
             self._paused = False
+            if self._receiving is not None and self._receiving.request.streamed:
+                self._reading_since = time.monotonic()
             self._transport.resume_reading()
 
     def _pause_reading(self) -> None:
@@ -279,18 +295,6 @@ class Connection(asyncio.Protocol):
             self._paused = True
             self._transport.pause_reading()
 
-
-def _path(target: bytes) -> bytes:
-    """The path of a request's target (RFC 9112, 3.2: a path, or a whole URL)."""
-    if target.startswith(b"/"):
-        return target.partition(b"?")[0]
-    try:
-        if target.startswith((b"http://", b"https://")):
-            return httptools.parse_url(target).path or b"/"
-    except httptools.HttpParserInvalidURLError:
-        pass  # told below
-    raise Refused(400, "INVALID_HTTP", "the target of the request is no path")
-
-
-def _has_body(headers: dict[bytes, bytes]) -> bool:
-    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0") != b""
+    def _held_back(self) -> bool:
+        """Whether nothing comes because the answer takes its time."""
+        return self._paused and self._receiving is not None and self._receiving.request.streamed

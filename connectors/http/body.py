@@ -3,9 +3,9 @@
 import re
 import zlib
 
-from connectors.ingress.exchange import Gone
-from connectors.ingress.http import Fault, Request
-from connectors.ingress.options import Options
+from connectors.http.exchange import Gone
+from connectors.http.limits import Limits
+from connectors.http.request import Fault, Request
 
 GZIP_WINDOW = 31  # zlib's name for "gzip framing, any window"
 INFLATE_STEP = 262_144
@@ -19,18 +19,18 @@ _OTHER = bytes(set(range(256)) - set(b'{}[]"\\'))  # what is no bracket, quote o
 class BodyReader:
     """Reads bodies. One for all requests, since it also bounds what all of them hold together."""
 
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self.buffered = 0
 
     async def read(self, request: Request) -> bytes:
         """The body, decompressed.
 
         Raises:
-            Fault: 413 too large (as sent, or inflated), 415 an encoding other than gzip, 400 bad gzip or cut off, 503
+            Fault: 413 too large (as sent, or inflated), 415 an encoding other than gzip, 400 bad gzip or cut off, 429
                 too many bodies are being read.
         """
-        limit = self._options.max_body_bytes
+        limit = self._limits.max_body_bytes
         length = request.content_length
         if length and int(length) > limit:  # the parser has seen to it that it is a number
             raise self._too_large()
@@ -42,7 +42,7 @@ class BodyReader:
         body = await self._sent(request)
         if encoding not in (b"gzip", b"x-gzip"):
             return body
-        inflated = inflate(body, limit, self._options.max_gzip_ratio)
+        inflated = inflate(body, limit, self._limits.max_gzip_ratio)
         self._hold(request, len(inflated) - len(body))
         return inflated
 
@@ -60,20 +60,20 @@ class BodyReader:
             except Gone:
                 raise _fault(400, "INCOMPLETE_BODY", "the connection was closed before the body had come") from None
             size += len(part)
-            if size > self._options.max_body_bytes:
+            if size > self._limits.max_body_bytes:
                 raise self._too_large()
             self._hold(request, len(part))
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _hold(self, request: Request, size: int) -> None:
-        if self.buffered + size > self._options.max_buffered_bytes:
-            raise Fault(503, "OVERLOADED", "too many large bodies are being read", retry_after=1)
+        if self.buffered + size > self._limits.max_buffered_bytes:
+            raise Fault(429, "OVERLOADED", "too many large bodies are being read", retry_after=1)
         self.buffered += size
         request.buffered += size
 
     def _too_large(self) -> Fault:
-        return _fault(413, "BODY_TOO_LARGE", f"a body may have {self._options.max_body_bytes} bytes, as sent and inflated")
+        return _fault(413, "BODY_TOO_LARGE", f"a body may have {self._limits.max_body_bytes} bytes, as sent and inflated")
 
 
 def _fault(status: int, code: str, detail: str) -> Fault:

@@ -6,8 +6,9 @@ import socket
 import time
 from collections.abc import Callable, Coroutine
 
-from connectors.ingress.connection import Answering, Connection
-from connectors.ingress.options import Options
+from connectors.http.connection import Connection
+from connectors.http.limits import Limits
+from connectors.http.request import Answering
 
 BACKLOG = 2048
 GRACE_SECONDS = 2.0  # beyond the requests' deadline, for those in hand when the server is stopped
@@ -22,8 +23,8 @@ class PortTaken(OSError):
 class Server:
     """Answers requests on a bound socket, until it is stopped."""
 
-    def __init__(self, options: Options, answer: Answering) -> None:
-        self._options, self._answer = options, answer
+    def __init__(self, limits: Limits, answer: Answering) -> None:
+        self._limits, self._answer = limits, answer
         self.connections: set[Connection] = set()
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -49,13 +50,13 @@ class Server:
             listening.close()
             for connection in tuple(self.connections):
                 connection.shut_down()
-            await self._drained(self._options.request_deadline + GRACE_SECONDS)
+            await self._drained(self._limits.request_deadline + GRACE_SECONDS)
             for connection in tuple(self.connections):
                 connection.abort()
             checking.cancel()
 
     def _connection(self) -> Connection:
-        return Connection(self._options, self._answer, self.connections)
+        return Connection(self._limits, self._answer, self.connections)
 
     async def _drained(self, seconds: float) -> None:
         until = time.monotonic() + seconds

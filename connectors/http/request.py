@@ -1,11 +1,11 @@
 """Requests, answers and refusals, and the table of routes."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
-from connectors.ingress.identifiers import correlation_id, trace_parent
+from connectors.http.tracing import correlation_id, trace_parent
 
 JSON = b"application/json"
 Part = Callable[[], Awaitable[tuple[bytes, bool]]]
@@ -47,29 +47,55 @@ class Answer:
     headers: Sequence[tuple[bytes, bytes]] = ()
 
 
+@dataclass(slots=True)
+class StreamedAnswer:
+    """An answer whose body is sent as `parts` come, while the request may still come in. Its handler sets `streamed`."""
+
+    parts: AsyncGenerator[bytes, None]
+    status: int = 200
+    content_type: bytes = JSON
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+
 class Request:
-    """One request. `arguments` are the path's variable segments, decoded; the body is read by `connectors.ingress.body`."""
+    """One request. The body is read by `connectors.http.body`, or part by part.
+
+    Attributes:
+        headers: by lower-case name.
+        raw_query: what stands behind the question mark.
+        arguments: the path's variable segments, decoded.
+        caller: who it is from, as the application's authorization found.
+        streamed: it is answered as it comes, so that each part has its own time to come.
+    """
 
     __slots__ = (
         "accept",
         "arguments",
         "authorization",
         "buffered",
+        "caller",
         "content_encoding",
         "content_length",
         "content_type",
         "correlation_id",
+        "headers",
         "method",
         "part",
         "raw_path",
+        "raw_query",
+        "streamed",
         "trace_parent",
     )
 
-    def __init__(self, method: str, raw_path: bytes, headers: Mapping[bytes, bytes], part: Part) -> None:
-        """`headers` by lower-case name."""
-        self.method, self.raw_path, self.part = method, raw_path, part
+    def __init__(
+        self, method: str, raw_path: bytes, headers: Mapping[bytes, bytes], part: Part, raw_query: bytes = b""
+    ) -> None:
+        self.method, self.raw_path, self.raw_query = method, raw_path, raw_query
+        self.headers, self.part = headers, part
         self.arguments: Sequence[str] = ()
+        self.caller = ""
         self.buffered = 0
+        self.streamed = False
         given = headers.get
         self.content_type = given(b"content-type", b"")
         self.content_length = given(b"content-length", b"")
@@ -79,6 +105,24 @@ class Request:
         self.trace_parent, trace_id = trace_parent(given(b"traceparent"))
         self.correlation_id = correlation_id(given(b"x-correlation-id"), trace_id)
 
+    def query(self, name: str) -> str | None:
+        """A parameter of the query; None if it is not given.
+
+        Raises:
+            Fault: 400 it is given twice, or the query is not UTF-8.
+        """
+        if not self.raw_query:
+            return None
+        try:
+            pairs = parse_qsl(self.raw_query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
+        except ValueError:
+            detail = "the query is not UTF-8, or has more than 100 parameters"
+            raise Fault(400, "INVALID_QUERY", detail, [("query", detail)]) from None
+        values = [value for key, value in pairs if key == name]
+        if len(values) > 1:
+            raise Fault(400, "INVALID_QUERY", f"{name} is given {len(values)} times", [(f"query {name}", "is repeated")])
+        return values[0] if values else None
+
 
 def _bearer(authorization: bytes | None) -> bytes | None:
     if authorization is None:
@@ -87,7 +131,8 @@ def _bearer(authorization: bytes | None) -> bytes | None:
     return token.strip() if scheme.lower() == b"bearer" else None
 
 
-Handler = Callable[[Request], Awaitable[Answer]]
+Answering = Callable[[Request], Awaitable[Answer | StreamedAnswer]]
+Handler = Answering
 Render = Callable[[Fault, Request], Answer]
 
 
@@ -96,7 +141,7 @@ class Route:
     """One operation. `path` holds `{name}` for variable segments.
 
     `describe` is its OpenAPI operation object; `render` gives faults the form that clients of this API expect;
-    `public` needs no API key.
+    `public` needs no API key; `allow` raises Fault 403 for a caller who may not ask.
     """
 
     method: str
@@ -105,6 +150,7 @@ class Route:
     render: Render
     describe: Mapping[str, Any] = field(default_factory=dict)
     public: bool = False
+    allow: Callable[[str], None] | None = None
 
 
 @dataclass(slots=True)

@@ -1,0 +1,30 @@
+"""What a request is for, as its first line says; and what can't become a request."""
+
+import httptools
+
+
+class Refused(Exception):
+    """What came can't become a request: HTTP status, code, sentence."""
+
+
+def split(target: bytes) -> tuple[bytes, bytes]:
+    """Path and query of a request's target (RFC 9112, 3.2: a path, or a whole URL).
+
+    Raises:
+        Refused: it is neither.
+    """
+    if target.startswith(b"/"):
+        path, _, query = target.partition(b"?")
+        return path, query
+    try:
+        if target.startswith((b"http://", b"https://")):
+            url = httptools.parse_url(target)
+            return url.path or b"/", url.query or b""
+    except httptools.HttpParserInvalidURLError:
+        pass  # told below
+    raise Refused(400, "INVALID_HTTP", "the target of the request is no path")
+
+
+def has_body(headers: dict[bytes, bytes]) -> bool:
+    """Whether a head announces a body."""
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0") != b""

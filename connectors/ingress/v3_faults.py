@@ -1,0 +1,25 @@
+"""Faults as Confluent's REST API v3 tells them: `{"error_code", "message"}`, always as application/json."""
+
+import msgspec
+
+from connectors.http.request import JSON, Answer, Fault, Request
+from connectors.ingress.rest_answers import RestError
+
+# Confluent's numbers; a fault that is not here has its HTTP status as its number.
+ERROR_CODES = {
+    "UNAUTHORIZED": 40101,
+    "TOPIC_FORBIDDEN": 40301,
+    "CLUSTER_NOT_FOUND": 40401,
+    "TOPIC_NOT_FOUND": 40403,
+    "PARTITION_NOT_FOUND": 40403,
+    "OVERLOADED": 42901,
+    "BROKER_UNAVAILABLE": 50003,
+}
+
+
+def v3_error(fault: Fault, request: Request) -> Answer:
+    """A fault as an answer."""
+    places = "; ".join(f"{path}: {message}" for path, message in fault.errors if path not in fault.detail)
+    message = f"{fault.detail} ({places})" if places else fault.detail
+    told = RestError(ERROR_CODES.get(fault.code, fault.status), message)
+    return Answer(msgspec.json.encode(told), fault.status, JSON, fault.headers)
