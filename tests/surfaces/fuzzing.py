@@ -1,10 +1,14 @@
 """schemathesis on a surface: requests made from its OpenAPI document, and answers held against it."""
 
+import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import httpx
 
 SEED = 4
 CHECKS = (
@@ -18,15 +22,21 @@ CHECKS = (
     "ignored_auth",
     "missing_required_header",
 )
+KNOWN = 0.7  # of the values that a path parameter takes
 PATIENCE = 180  # seconds
 
 
 @dataclass(frozen=True)
 class Surface:
-    """A running server: where its OpenAPI document is, and headers that open everything."""
+    """A running server: its base URL, headers that open everything, and for the names of path parameters values that
+    are there, so that not all questions are about what is not."""
 
-    document: str
+    url: str
     headers: Mapping[str, str]
+    known: Mapping[str, Sequence[str | int]]
+
+    def document(self) -> dict[str, Any]:
+        return dict(httpx.get(f"{self.url}/openapi.json", timeout=20).raise_for_status().json())
 
 
 @dataclass(frozen=True)
@@ -37,12 +47,26 @@ class Report:
     clean: bool
 
 
-def fuzz(surface: Surface, directory: Path, examples: int, phases: str = "coverage,fuzzing") -> Report:
+def fuzz(
+    surface: Surface, document: Mapping[str, Any], directory: Path, examples: int, phases: str = "coverage,fuzzing"
+) -> Report:
     """`examples` for each operation. The same seed makes the same requests; it is printed with what is wrong."""
-    command = [str(Path(sys.executable).parent / "schemathesis"), "run", surface.document]
+    described = directory / "openapi.json"
+    described.write_text(json.dumps(document), "utf-8")
+    config = directory / "schemathesis.toml"
+    config.write_text("".join(_dictionary(name, values) for name, values in surface.known.items()), "utf-8")
+    program = Path(sys.executable).parent / "schemathesis"
+    command = [str(program), "--config-file", str(config), "run", str(described), "--url", surface.url]
     for name, value in surface.headers.items():
         command += ["--header", f"{name}: {value}"]
     command += ["--seed", str(SEED), "--max-examples", str(examples), "--phases", phases]
     command += ["--checks", ",".join(CHECKS), "--request-timeout", "20", "--continue-on-failure", "--no-color"]
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=PATIENCE, check=False)
     return Report(done.stdout + done.stderr, done.returncode == 0)
+
+
+def _dictionary(name: str, values: Sequence[str | int]) -> str:
+    return (
+        f"dictionaries.{name}.values = {json.dumps(list(values))}\n"
+        f'parameters."path.{name}" = {{ dictionary = "{name}", probability = {KNOWN} }}\n'
+    )
