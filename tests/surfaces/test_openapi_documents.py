@@ -66,7 +66,7 @@ def test_an_answer_that_is_not_documented_is_found(tmp_path: Path) -> None:
         upload = document["paths"]["/v1/devices/{id}/telemetry"]["post"]
         del upload["responses"]["422"]
         alone = document | {"paths": {"/v1/devices/{id}/telemetry": {"post": upload}}}
-        report = fuzz(surface, alone, tmp_path, examples=10, phases="fuzzing")
+        report = fuzz(surface, alone, tmp_path, examples=3, phases="fuzzing")
     assert not report.clean
-    assert "Undocumented HTTP status code" in report.text
+    assert "Undocumented status code" in report.text
     assert "422" in report.text
