@@ -64,12 +64,12 @@ def install_node() -> None:
     target = _emptied("node")
     for name in ("package.json", "package-lock.json"):
         shutil.copy2(HERE / "node" / name, target)
-    _run("Node modules", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], target)
+    run("Node modules", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], target)
 
 
 def install_go() -> None:
     """Compiled too, which takes longer than the download and is kept as well."""
-    _run("Go modules", ["go", "build", *GO_PACKAGES], HERE / "go")
+    run("Go modules", ["go", "build", *GO_PACKAGES], HERE / "go")
 
 
 def install_jars() -> None:
@@ -82,27 +82,26 @@ def install_jars() -> None:
 
 
 def install_kcat() -> None:
-    """From the machine's Debian or Ubuntu archive, without root: with package lists of its own, unpacked beside the rest.
-
-    apt gives what the machine lacks, which is nothing at all if kcat is installed.
-    """
+    """The machine's own, or from its Debian or Ubuntu archive, without root: with package lists of its own, unpacked
+    beside the rest. apt gives the libraries too that the machine lacks."""
     target = _emptied("kcat")
+    if shutil.which("kcat"):
+        return
     lists, cache = target / "lists", target / "cache"
     for folder in (lists / "partial", cache / "archives" / "partial"):
         folder.mkdir(parents=True)
     options = [f"Dir::State::Lists={lists}", f"Dir::Cache={cache}", "Acquire::Languages=none", "Debug::NoLocking=1"]
     apt = ["apt-get", "--quiet", *(part for option in options for part in ("-o", option))]
-    _run("kcat", [*apt, "update"], target)
-    _run("kcat", [*apt, "install", "--yes", "--download-only", "--no-install-recommends", "kcat"], target)
+    run("kcat", [*apt, "update"], target)
+    run("kcat", [*apt, "install", "--yes", "--download-only", "--no-install-recommends", "kcat"], target)
     for package in cache.glob("archives/*.deb"):
-        _run("kcat", ["dpkg-deb", "--extract", str(package), str(target)], target)
+        run("kcat", ["dpkg-deb", "--extract", str(package), str(target)], target)
     shutil.rmtree(lists)
     shutil.rmtree(cache)
-    if (target / "usr/bin/kcat").exists():
-        libraries = ":".join(str(folder) for folder in target.glob("usr/lib/*-linux-gnu*"))
-        command = f'#!/bin/sh\nLD_LIBRARY_PATH="{libraries}" exec "{target}/usr/bin/kcat" "$@"\n'
-        (target / "kcat").write_text(command, "utf-8")
-        (target / "kcat").chmod(0o755)
+    libraries = ":".join(str(folder) for folder in target.glob("usr/lib/*-linux-gnu*"))
+    command = f'#!/bin/sh\nLD_LIBRARY_PATH="{libraries}" exec "{target}/usr/bin/kcat" "$@"\n'
+    (target / "kcat").write_text(command, "utf-8")
+    (target / "kcat").chmod(0o755)
 
 
 def _emptied(name: str) -> Path:
@@ -112,7 +111,11 @@ def _emptied(name: str) -> Path:
     return target
 
 
-def _run(what: str, command: list[str], folder: Path) -> None:
+def run(what: str, command: list[str], folder: Path) -> None:
+    """
+    Raises:
+        NotInstalled: the command can't be run, or fails.
+    """
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=600, check=False
@@ -121,7 +124,7 @@ def _run(what: str, command: list[str], folder: Path) -> None:
         raise NotInstalled(f"{what}: {error}") from error
     if done.returncode != 0:
         raise NotInstalled(
-            f"{what}: {' '.join(command)} ended with {done.returncode}: {(done.stderr or done.stdout)[-2000:]}"
+            f"{what}: {' '.join(command)} ended with {done.returncode}: {(done.stderr or done.stdout)[:2000]}"
         )
 
 

@@ -12,7 +12,7 @@ from infra.settings import Settings
 from infra.stack import jars, java
 from tests.clients import install
 
-PATIENCE = 60.0  # seconds
+PATIENCE = 180.0  # seconds; ten is usual
 JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # short runs: half the time
 BASH = ("bash", "-euo", "pipefail", "-c")
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from clickhouse_driver import Client
 
@@ -155,6 +156,19 @@ def test_clickhouse(fleet: Fleet) -> None:
     assert sorted((*row[:2], *row[3:]) for row in rows) == wanted
     assert {row[2] for row in rows} == {upload.record["device_id"] for upload in fleet.uploads}
     assert [record.value for record in fleet.written("weather-rows", before)] == [WEATHER]
+
+
+def test_the_asyncapi_document_is_what_broker_and_registry_have(fleet: Fleet) -> None:
+    document = httpx.get(f"{fleet.settings.ingress}/asyncapi.json", timeout=20).raise_for_status().json()
+    (server,) = document["servers"].values()
+    registry = server["bindings"]["kafka"]["schemaRegistryUrl"]
+    assert (server["host"], registry) == (fleet.settings.kafka, fleet.settings.registry)
+    for channel in document["channels"].values():
+        assert len(fleet.end(channel["address"])) == channel["bindings"]["kafka"]["partitions"]
+        for message in channel["messages"].values():
+            latest = httpx.get(f"{registry}/subjects/{message['x-subject']}/versions/latest", timeout=20).json()
+            schema = document["components"]["schemas"][message["payload"]["$ref"].rpartition("/")[2]]["schema"]
+            assert json.loads(latest["schema"]) == schema
 
 
 def test_curl(fleet: Fleet) -> None:
