@@ -9,6 +9,7 @@ from connectors.http.app import HttpApp
 from connectors.http.body import BodyReader
 from connectors.http.request import Route
 from connectors.ingress.access import Access
+from connectors.ingress.answers import encoder
 from connectors.ingress.delivery import Deadlines
 from connectors.ingress.device_api import DeviceApi
 from connectors.ingress.event import EventKind
@@ -31,6 +32,7 @@ from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ingress.uploads import Uploads
 from connectors.ports import Away
 from connectors.process import give_back_memory, spare_collector
+from schemas import asyncapi
 from schemas.contract import Contract, RecordType
 from schemas.json_form import RequestForm
 
@@ -74,11 +76,15 @@ class Ingress:
         return rest_routes(v2, RestMetadata(topics, self._outside.cluster))
 
     def _operation_routes(self) -> list[Route]:
-        return operation_routes(Operations(self.checks, self.metrics, lambda: self._document))
+        return operation_routes(Operations(self.checks, self.metrics, lambda: self._document, lambda: self._asyncapi))
 
     @cached_property
     def _document(self) -> bytes:
         return document(self.routes)
+
+    @cached_property
+    def _asyncapi(self) -> bytes:
+        return encoder.encode(asyncapi.document(self._contract, self._options.addresses))
 
     def checks(self) -> dict[str, str]:
         """For each part that must work "ok", or what is wrong."""

@@ -22,6 +22,7 @@ FAULTS = {
     429: "More is on its way than can be held: send the same request again after Retry-After seconds.",
     503: "The broker is away or has not acknowledged in time: send the same request again after Retry-After seconds.",
 }
+OF_A_BATCH = (409, 413, 422, 429, 503)  # of which no upload was accepted; its results say why
 Schema = dict[str, Any]
 
 
@@ -62,6 +63,8 @@ def answers(name: str, batch: bool = False, faults: Sequence[int] = tuple(FAULTS
         made["207"] = {"description": "Of a batch some uploads were accepted, others not.", "content": _json(ref("Results"))}
     for status in faults:
         content = _json(ref("Health")) if name == "Health" else _json(ref("Problem"), "application/problem+json")
+        if batch and status in OF_A_BATCH:
+            content |= _json(ref("Results"))
         made[str(status)] = {"description": FAULTS[status], "content": content}
     return made
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from schemas.asyncapi import Addresses
+
 Header = tuple[str, bytes]
 
 
@@ -29,6 +31,7 @@ class Options:
     max_buffered_bytes: int = 64_000_000  # bodies of all requests together, while they are read
     max_connections: int = 2_000
     read_seconds: float = 60.0  # a request must have come in whole by then
+    addresses: Addresses | None = None  # what the AsyncAPI document says of where the topics are
 
 
 class Place(NamedTuple):

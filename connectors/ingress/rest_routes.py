@@ -59,7 +59,7 @@ def _shows(path: str, handler: Handler, name: str, summary: str, schema: Schema)
 
 def _writes(path: str, handler: Handler, name: str) -> Route:
     written = {"description": "Some or all records were written.", "content": _content(ref("ProduceOut"))}
-    failed = {"oneOf": [ref("RestError"), ref("ProduceFailed")]}
+    failed = {"anyOf": [ref("RestError"), ref("ProduceFailed")]}
     describe = {
         "operationId": name,
         "summary": "Write records",

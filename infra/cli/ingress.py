@@ -88,6 +88,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
 def _options(settings: Settings) -> "Options":
     from connectors.ingress.options import Options
     from projections.device_state import ONLINE_MICROS
+    from schemas.asyncapi import Addresses
 
     return Options(
         host=settings.host,
@@ -99,6 +100,7 @@ def _options(settings: Settings) -> "Options":
         max_depth=settings.max_depth,
         max_gzip_ratio=settings.max_gzip_ratio,
         idempotency_records=settings.idempotency_records,
+        addresses=Addresses(settings.kafka, settings.registry),
         heartbeat_interval=ONLINE_MICROS / 1e6 / HEARTBEATS_PER_PRESENCE,
     )
 

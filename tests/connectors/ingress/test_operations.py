@@ -35,6 +35,7 @@ ROUTES = {
     ("get", "/health/ready"),
     ("get", "/metrics"),
     ("get", "/openapi.json"),
+    ("get", "/asyncapi.json"),
 }
 
 
