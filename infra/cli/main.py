@@ -6,10 +6,10 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from infra.cli import bench, chaos, ingress, projection, reconcile, schema, simulate, stack, topics, worker
+from infra.cli import bench, chaos, ingress, principal, projection, reconcile, schema, simulate, stack, topics, worker
 from infra.settings import SettingError, load
 
-COMMANDS = (stack, topics, schema, ingress, worker, simulate, reconcile, projection, bench, chaos)
+COMMANDS = (stack, topics, schema, ingress, principal, worker, simulate, reconcile, projection, bench, chaos)
 
 EXIT_CODES = """exit codes:
   0  done, and what was checked holds

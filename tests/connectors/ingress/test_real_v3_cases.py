@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -11,12 +11,16 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from connectors.ingress.access import Rights
+from infra import principals
 from infra.api_key import api_key
 from infra.settings import Settings
 from infra.stack.harness import Stack, running_stack
+from tests.connectors.ingress.curl import curls
 from tests.connectors.ingress.v3_cases import OWNER, Case, Place, cases, principals_toml
 
 pytestmark = pytest.mark.stack
+DOCUMENT = Path(__file__).parents[3] / "docs/kafka-rest-v3.md"
 PARTITIONS = 6
 RECORDS = {0: 5, 1: 2}
 COMMITTED = {
@@ -31,7 +35,7 @@ COMMITTED = {
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     directory = tmp_path_factory.mktemp("v3")
     (directory / "principals.toml").write_text(principals_toml())
-    settings = Settings(rest_topics=",".join(OWNER.write), rest_manage=",".join(OWNER.manage))
+    settings = Settings(rest_topics=",".join([*OWNER.write, "weather"]), rest_manage=",".join([*OWNER.manage, "weather"]))
     services = ("broker", "registry", "topics", "schemas", "ingress")
     with running_stack(directory, only=services, settings=settings) as running, ExitStack() as members:
         broker = running.settings.kafka
@@ -99,9 +103,8 @@ def test_lags_follow_what_is_written_and_committed(stack: Stack, client: httpx.C
             for _ in range(count):
                 producer.produce(topic, b"x", partition=partition)
         assert producer.flush(20) == 0
-        ends = [
-            (one["log_end_offset"] if before else 0) + count for one, count in zip(before or [{}] * 3, written, strict=True)
-        ]
+        starts = [one["log_end_offset"] for one in before] or [0] * 3
+        ends = [start + count for start, count in zip(starts, written, strict=True)]
         consumer.commit(offsets=[TopicPartition(topic, *one) for one in enumerate(read)], asynchronous=False)
         lags = client.get(f"{path}/lags").json()["data"]
         assert [(one["current_offset"], one["log_end_offset"]) for one in lags] == list(zip(read, ends, strict=True))
@@ -128,6 +131,41 @@ def test_a_new_topic_takes_records_at_once_and_a_deleted_one_none(client: httpx.
         assert client.post(f"/topics/{topic}/partitions/2", json=body, headers=headers).status_code == 200
         assert client.delete(place.path(f"c/topics/{topic}")).status_code == 204
         assert client.post(f"/topics/{topic}", json=body, headers=headers).status_code == 404
+
+
+def test_the_examples_of_the_documentation_run(stack: Stack, client: httpx.Client, place: Place) -> None:
+    """Sends what the curl commands of docs/kafka-rest-v3.md send."""
+    broker = stack.settings.kafka
+    examples = list(curls(DOCUMENT, {"URL": place.base, "KEY": api_key(stack.settings), "C": place.base + place.path("c")}))
+    committed = False
+    for example in examples:
+        if "consumer-groups" in example.url and not committed:
+            consumer = Consumer({"bootstrap.servers": broker, "group.id": "stations/oslo"})
+            consumer.commit(offsets=[TopicPartition("weather", 0, 0)], asynchronous=False)
+            consumer.close()
+            committed = True
+        answer = example.send(client)
+        assert answer.is_success, (example, answer.text)
+    assert len(examples) == 20
+    assert {example.method for example in examples} == {"GET", "POST", "PATCH", "PUT", "DELETE"}
+
+
+def test_a_new_principal_s_key_counts_soon_and_not_when_it_was_taken_out(stack: Stack, client: httpx.Client) -> None:
+    file = stack.settings.principals_file
+    key = principals.add(file, "station", Rights(write=("free",), devices=False))
+
+    def names() -> object:
+        return client.get("/topics", headers={"X-API-Key": key}).json()
+
+    def wait(told: Callable[[object], bool]) -> None:
+        until = time.monotonic() + 5
+        while not told(names()):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+    wait(lambda found: found == ["free"])
+    principals.remove(file, "station")
+    wait(lambda found: isinstance(found, dict) and found["error_code"] == 40101)
 
 
 def test_questions_never_make_a_topic(stack: Stack, client: httpx.Client, place: Place) -> None:
