@@ -10,25 +10,24 @@ if TYPE_CHECKING:
     from connectors.ingress.access import Rights
 
 RIGHTS = ("write", "read", "manage")
+SUMMARY = "API keys of the ingress beside its own: whose each is, which topics it opens; a change counts a second later"
 
 
 def add(commands: Commands) -> None:
-    principal = add_command(
-        commands,
-        "principal",
-        "API keys of the ingress beside its own: whose each is, and which topics it opens. Counts a second later.",
-        "fleetlog principal add weather --write 'weather*' --no-devices",
-        _run,
-    )
-    actions = principal.add_subparsers(dest="action", metavar="ACTION", required=True)
-    made = actions.add_parser("add", help="add a principal; prints its key, which is kept nowhere: only its SHA-256 is")
+    top = commands.add_parser("principal", help=SUMMARY, description=SUMMARY)
+    actions = top.add_subparsers(dest="action", metavar="ACTION", required=True)
+    example = "fleetlog principal add weather --write 'weather*' --no-devices"
+    summary = "add a principal, and print its key, which is kept nowhere: only its SHA-256 is"
+    made = add_command(actions, "add", summary, example, _run)
     made.add_argument("name", metavar="NAME", help="letters, digits and '._-'")
     for right, what in zip(RIGHTS, ("write records to", "read records of", "make, change and delete"), strict=True):
         help_text = f"topics that it may {what}: names, or patterns with *"
         made.add_argument(f"--{right}", metavar="TOPIC", nargs="+", action="extend", default=[], help=help_text)
     made.add_argument("--no-devices", action="store_true", help="it may not use the device API and the device topics")
-    listed = actions.add_parser("list", help="the principals and their rights, the owner of the settings' own key first")
-    removed = actions.add_parser("remove", help="take a principal out: its key opens nothing any more")
+    summary = "the principals and their rights; the owner of the settings' own key first"
+    listed = add_command(actions, "list", summary, "fleetlog principal list --json", _run)
+    summary = "take a principal out: its key opens nothing any more"
+    removed = add_command(actions, "remove", summary, "fleetlog principal remove weather", _run)
     removed.add_argument("name", metavar="NAME")
     for parser in (made, listed, removed):
         parser.add_argument("--json", action="store_true", help="print JSON")

@@ -84,6 +84,14 @@ def test_the_table_is_whole(shared: Served) -> None:
     assert {one for one in ours if "record" not in one and one not in records} == done | followed
 
 
+def test_every_route_needs_a_key(shared: Served) -> None:
+    for route in shared.ingress.routes:
+        if route.path.startswith("/v3/"):
+            path = re.sub(r"\{\w+\}", "1", route.path)
+            answer = shared.client.request(route.method, path, headers={"X-API-Key": "wrong"})
+            assert (answer.status_code, answer.json()["error_code"]) == (401, 40101)
+
+
 def test_the_way_from_a_group_to_its_lag(shared: Served) -> None:
     """Every link is followed; a consumer's id may hold anything."""
 
