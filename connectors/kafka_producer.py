@@ -163,6 +163,14 @@ class KafkaProducer:
             raise Away(self._away or "the broker does not answer")
         return self._topics.keys()
 
+    async def reread(self) -> None:
+        """The list of topics has changed: it is read again, now, or when the broker answers."""
+        if self._refreshing is not None:
+            await asyncio.wait([self._refreshing])  # it may have been asked for before the change
+        self._topics_read = float("-inf")
+        if not self._away:
+            await self._refresh()
+
     async def close(self, seconds: float) -> int:
         """Wait up to `seconds` for the records in flight; returns how many were given up."""
         deadline = time.monotonic() + seconds

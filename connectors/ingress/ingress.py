@@ -30,6 +30,8 @@ from connectors.ingress.rest_writer import RestWriter
 from connectors.ingress.routes import device_routes, operation_routes
 from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ingress.uploads import Uploads
+from connectors.ingress.v3_metadata_routes import v3_metadata_routes
+from connectors.ingress.v3_scope import V3Scope
 from connectors.ports import Away
 from connectors.process import give_back_memory, spare_collector
 from schemas import asyncapi
@@ -73,7 +75,10 @@ class Ingress:
         topics = RestTopics(access, self._contract, self._outside.producer)
         schemas = RestSchemas(self._schema_ids)
         v2 = RestV2(self._options, topics, self.bodies, writer, schemas, self._deadlines)
-        return rest_routes(v2, RestMetadata(topics, self._outside.cluster))
+        cluster = self._outside.cluster
+        own_url = f"http://{self._options.host}:{self._options.port}"
+        v3 = V3Scope(topics, cluster, self.bodies, own_url, self._options.max_depth)
+        return [*rest_routes(v2, RestMetadata(topics, cluster)), *v3_metadata_routes(v3)]
 
     def _operation_routes(self) -> list[Route]:
         return operation_routes(Operations(self.checks, self.metrics, lambda: self._document, lambda: self._asyncapi))

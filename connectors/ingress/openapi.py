@@ -8,6 +8,8 @@ import msgspec
 from connectors.http.request import Route
 from connectors.ingress.answers import DOCUMENTS
 from connectors.ingress.rest_answers import REST_DOCUMENTS
+from connectors.ingress.v3_bodies import V3_BODIES
+from connectors.ingress.v3_resources import V3_DOCUMENTS
 from schemas.json_form import RequestForm
 
 REF = "#/components/schemas/{name}"
@@ -71,7 +73,9 @@ def answers(name: str, batch: bool = False, faults: Sequence[int] = tuple(FAULTS
 
 def document(routes: Sequence[Route]) -> bytes:
     """The whole document, as JSON."""
-    _, components = msgspec.json.schema_components((*DOCUMENTS, *REST_DOCUMENTS), ref_template=REF)
+    _, components = msgspec.json.schema_components(
+        (*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES), ref_template=REF
+    )
     paths: dict[str, Schema] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = dict(route.describe)
@@ -86,7 +90,7 @@ def document(routes: Sequence[Route]) -> bytes:
             },
             "servers": [{"url": "/"}],
             "security": [{"apiKey": []}, {"bearer": []}],
-            "tags": [{"name": "devices"}, {"name": "kafka-rest"}, {"name": "operation"}],
+            "tags": [{"name": "devices"}, {"name": "kafka-rest"}, {"name": "kafka-rest-v3"}, {"name": "operation"}],
             "paths": paths,
             "components": {
                 "schemas": components,

@@ -69,6 +69,9 @@ class Producer(Protocol):
     async def listed(self) -> Iterable[str]:
         """The names of all topics; may raise Away."""
 
+    async def reread(self) -> None:
+        """The list of topics has changed: it is read again, now, or when the broker answers."""
+
     @property
     def away(self) -> str: ...
 

@@ -10,6 +10,7 @@ from connectors.ingress.rest_media import fault_type
 ERROR_CODES = {
     "UNAUTHORIZED": 40101,
     "TOPIC_FORBIDDEN": 40301,
+    "CLUSTER_FORBIDS": 40301,
     "TOPIC_NOT_FOUND": 40401,
     "PARTITION_NOT_FOUND": 40402,
     "SCHEMA_LOOKUP_FAILED": 40801,

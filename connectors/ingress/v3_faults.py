@@ -7,8 +7,10 @@ from connectors.ingress.rest_answers import RestError
 
 # Confluent's numbers; a fault that is not here has its HTTP status as its number.
 ERROR_CODES = {
+    "REFUSED": 40002,
     "UNAUTHORIZED": 40101,
     "TOPIC_FORBIDDEN": 40301,
+    "CLUSTER_FORBIDS": 40301,
     "CLUSTER_NOT_FOUND": 40401,
     "TOPIC_NOT_FOUND": 40403,
     "PARTITION_NOT_FOUND": 40403,

@@ -55,6 +55,7 @@ class FakeProducer:
         self.too_large = 1_000_000_000
         self.most_queued = 1_000_000
         self.sent: list[Sent] = []
+        self.reread_times = 0
         closed = ("_schemas", "__consumer_offsets", "kafkasql-journal", "registry-events")
         self.topics = dict.fromkeys([*topics, "free", "hidden", *closed], partitions)
         self._held: list[Callable[[], None]] = []
@@ -76,6 +77,9 @@ class FakeProducer:
         if self.away:
             raise Away(self.away)
         return self.topics
+
+    async def reread(self) -> None:
+        self.reread_times += 1
 
     def send(
         self,

@@ -49,8 +49,9 @@ def test_the_openapi_document_is_valid_and_lists_every_route(served: Served) -> 
     document = served.client.get("/openapi.json").json()
     OpenAPIV31SpecValidator(document).validate()
     assert document["openapi"].startswith("3.1.")
-    assert {(method, path) for path, item in document["paths"].items() for method in item} == ROUTES
-    assert {(route.method.lower(), route.path) for route in served.ingress.routes} == ROUTES
+    described = {(method, path) for path, item in document["paths"].items() for method in item}
+    assert described == {(route.method.lower(), route.path) for route in served.ingress.routes}
+    assert {(method, path) for method, path in described if not path.startswith("/v3/")} == ROUTES  # v3: its case tables
     ids = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
     assert len(set(ids)) == len(ids)
 

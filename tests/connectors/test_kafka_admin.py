@@ -1,0 +1,291 @@
+"""The admin client in a process of its own: calls and outcomes cross, and no end of it is more than one call lost."""
+
+import asyncio
+import io
+import os
+import signal
+import sys
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as KafkaTopicPartition
+from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigSource
+
+from connectors.cluster import Group, Member, NewTopic, Refusal, Setting, SettingValue
+from connectors.kafka_admin import KafkaAdmin
+from connectors.kafka_admin_calls import AdminCalls
+from connectors.kafka_admin_process import SIZE_BYTES, Call, Outcome, framed, outcome, serve
+from connectors.kafka_questions import MOST_AT_ONCE
+from connectors.ports import Away
+from schemas.log import TopicPartition
+
+NEW = NewTopic("t", 3, 1, (), {"cleanup.policy": "compact"})
+# A process that ends, instead of answering, for each call but "groups"; "wait" is never answered.
+CHILD = """
+import sys, msgspec, os
+from connectors.kafka_admin_process import *
+while size := sys.stdin.buffer.read(SIZE_BYTES):
+    call = msgspec.msgpack.decode(sys.stdin.buffer.read(int.from_bytes(size, "big")), type=Call)
+    if call.name == "groups":
+        sys.stdout.buffer.write(framed(Outcome(call.number, msgspec.Raw(msgspec.msgpack.encode(["a", str(os.getpid())])))))
+        sys.stdout.buffer.flush()
+    elif call.name == "refuse":
+        sys.stdout.buffer.write(framed(Outcome(call.number, msgspec.Raw(msgspec.msgpack.encode(None)), 36, "is there")))
+        sys.stdout.buffer.flush()
+    elif call.name != "wait":
+        os.abort()
+"""
+
+
+def done(value: Any = None) -> "Future[Any]":
+    future: Future[Any] = Future()
+    future.set_result(value)
+    return future
+
+
+def failed(code: int) -> "Future[Any]":
+    future: Future[Any] = Future()
+    future.set_exception(KafkaException(KafkaError(code)))
+    return future
+
+
+class FakeClient:
+    """librdkafka's admin client: every call is kept and gets the future that `answer` says."""
+
+    def __init__(self, answer: "Future[Any]") -> None:
+        self.answer = answer
+        self.asked: list[Any] = []
+
+    def create_topics(self, topics: list[Any], **more: Any) -> dict[str, Any]:
+        self.asked.append((topics[0], more))
+        return {topics[0].topic: self.answer}
+
+    def delete_topics(self, topics: list[str], **more: Any) -> dict[str, Any]:
+        return {topics[0]: self.answer}
+
+    def create_partitions(self, wanted: list[Any], **more: Any) -> dict[str, Any]:
+        self.asked.append(wanted[0])
+        return {wanted[0].topic: self.answer}
+
+    def describe_configs(self, resources: list[Any], **more: Any) -> dict[Any, Any]:
+        return dict.fromkeys(resources, self.answer)
+
+    def incremental_alter_configs(self, resources: list[Any], **more: Any) -> dict[Any, Any]:
+        self.asked.append((resources[0].incremental_configs, more))
+        return {resources[0]: self.answer}
+
+    def list_consumer_groups(self, **more: Any) -> Any:
+        return self.answer
+
+    def describe_consumer_groups(self, names: list[str], **more: Any) -> dict[str, Any]:
+        self.asked.append(names)
+        return dict.fromkeys(names, self.answer)
+
+    def list_consumer_group_offsets(self, asked: list[Any], **more: Any) -> dict[str, Any]:
+        return {asked[0].group_id: self.answer}
+
+
+def calls_of(answer: "Future[Any]") -> tuple[AdminCalls, FakeClient]:
+    client = FakeClient(answer)
+    return AdminCalls(client, 5.0), client
+
+
+def crossed(calls: AdminCalls, name: str, *arguments: object) -> Outcome:
+    """What comes out of the process for a call that goes in."""
+    incoming = io.BytesIO(framed(Call(7, name, msgspec.Raw(msgspec.msgpack.encode(arguments)))))
+    written: Future[bytes] = Future()
+    outgoing = SimpleNamespace(write=written.set_result, flush=lambda: None)
+    serve(calls, incoming, outgoing)  # type: ignore[arg-type]
+    message = written.result(10)
+    assert int.from_bytes(message[:SIZE_BYTES], "big") == len(message) - SIZE_BYTES
+    return msgspec.msgpack.decode(message[SIZE_BYTES:], type=Outcome)
+
+
+def test_a_topic_crosses_whole() -> None:
+    calls, client = calls_of(done())
+    told = crossed(calls, "create", NEW, True)
+    assert (told.number, told.code) == (7, 0)
+    ((made, more),) = client.asked
+    assert (made.topic, made.num_partitions, made.replication_factor) == ("t", 3, 1)
+    assert (made.config, more["validate_only"]) == ({"cleanup.policy": "compact"}, True)
+
+
+def test_what_is_left_out_the_broker_chooses_and_assignments_count() -> None:
+    calls, client = calls_of(done())
+    calls.create(NewTopic("t", None, None, (), {}), False)
+    calls.create(NewTopic("t", None, None, ((1, 2), (2, 1)), {}), False)
+    (first, _), (second, _) = client.asked
+    assert (first.num_partitions, first.replication_factor) == (-1, -1)
+    assert (second.num_partitions, second.replica_assignment) == (2, [[1, 2], [2, 1]])
+
+
+def test_an_error_crosses_with_its_code() -> None:
+    told = crossed(calls_of(failed(KafkaError.TOPIC_ALREADY_EXISTS))[0], "create", NEW, False)
+    assert told.code == KafkaError.TOPIC_ALREADY_EXISTS
+    assert told.message
+
+
+def test_an_argument_that_the_client_does_not_take_is_a_refusal() -> None:
+    """librdkafka's own client, which refuses before it asks any broker."""
+    calls = AdminCalls(AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}), 1.0)
+    for wrong in (NewTopic("t", None, None, ((),), {}), NewTopic("t", 200_000, 1, (), {})):
+        told = outcome(calls, Call(1, "create", msgspec.Raw(msgspec.msgpack.encode([wrong, True]))))
+        assert told.code == KafkaError._INVALID_ARG
+        assert told.message
+
+
+def test_what_is_not_there_is_left_out() -> None:
+    calls, _ = calls_of(failed(KafkaError.UNKNOWN_TOPIC_OR_PART))
+    assert calls.settings(["t"]) == {}
+    assert [calls.delete("t"), calls.grow("t", 2), calls.alter("t", {"a": "b"}, False)] == [False] * 3
+    calls, _ = calls_of(failed(KafkaError.GROUP_ID_NOT_FOUND))
+    assert calls.describe(["g"]) == calls.committed(["g"]) == {}
+    with pytest.raises(KafkaException):
+        calls.delete("t")
+
+
+def test_a_secret_stays_where_it_is() -> None:
+    source = ConfigSource.DYNAMIC_TOPIC_CONFIG.value
+    synonym = ConfigEntry("p", "hunter2", source=source)
+    entry = ConfigEntry("p", "hunter2", source=source, is_sensitive=True, synonyms={"p": synonym})
+    calls, _ = calls_of(done({"p": entry}))
+    expected = Setting(
+        "p", None, "DYNAMIC_TOPIC_CONFIG", False, False, True, (SettingValue("p", None, "DYNAMIC_TOPIC_CONFIG"),)
+    )
+    assert calls.settings(["t"]) == {"t": [expected]}
+    assert b"hunter2" not in bytes(crossed(calls, "settings", ["t"]).result)
+
+
+def test_a_setting_is_set_or_set_back() -> None:
+    calls, client = calls_of(done())
+    assert calls.alter("t", {"a": "1", "b": None}, True)
+    (((first, second), more),) = client.asked
+    assert [first.incremental_operation.name, second.incremental_operation.name] == ["SET", "DELETE"]
+    assert (first.name, first.value, second.name, more["validate_only"]) == ("a", "1", "b", True)
+
+
+def described(state: ConsumerGroupState) -> SimpleNamespace:
+    assignment = SimpleNamespace(topic_partitions=[KafkaTopicPartition("t", 1), KafkaTopicPartition("t", 0)])
+    member = SimpleNamespace(member_id="m", group_instance_id=None, client_id="c", assignment=assignment)
+    return SimpleNamespace(
+        group_id="g",
+        is_simple_consumer_group=False,
+        partition_assignor="range",
+        state=state,
+        coordinator=SimpleNamespace(id=3),
+        members=[member],
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "name"),
+    [(ConsumerGroupState.STABLE, "STABLE"), (ConsumerGroupState.PREPARING_REBALANCING, "PREPARING_REBALANCE")],
+)
+def test_a_group_crosses_whole(state: ConsumerGroupState, name: str) -> None:
+    calls, _ = calls_of(done(described(state)))
+    assigned = (TopicPartition("t", 0), TopicPartition("t", 1))
+    expected = {"g": Group("g", False, "range", name, 3, (Member("m", None, "c", assigned),))}
+    assert msgspec.msgpack.decode(crossed(calls, "describe", ["g"]).result, type=dict[str, Group]) == expected
+
+
+def test_a_dead_group_is_none() -> None:
+    assert calls_of(done(described(ConsumerGroupState.DEAD)))[0].describe(["g"]) == {}
+
+
+def test_groups_are_described_some_at_a_time() -> None:
+    calls, client = calls_of(done(described(ConsumerGroupState.EMPTY)))
+    assert len(calls.describe([str(number) for number in range(120)])) == 120
+    assert [len(names) for names in client.asked] == [50, 50, 20]
+
+
+def test_offsets_that_were_never_committed_are_left_out() -> None:
+    told = [KafkaTopicPartition("t", 1, 5), KafkaTopicPartition("t", 0, -1001)]
+    calls, _ = calls_of(done(ConsumerGroupTopicPartitions("g", told)))
+    assert calls.committed(["g"]) == {"g": [(TopicPartition("t", 1), 5)]}
+
+
+def test_a_list_of_groups_that_lacks_some_is_none() -> None:
+    listed = SimpleNamespace(valid=[], errors=[KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE)])
+    with pytest.raises(KafkaException):
+        calls_of(done(listed))[0].groups()
+
+
+def admin(directory: Path, seconds: float = 2.0) -> KafkaAdmin:
+    child = directory / "child.py"
+    child.write_text(CHILD)
+    made = KafkaAdmin("nowhere:1", seconds)
+    made._command = (sys.executable, str(child))
+    return made
+
+
+async def ended(pid: int) -> None:
+    """Wait until the process is gone."""
+    while True:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        await asyncio.sleep(0.01)
+
+
+def test_the_process_is_started_by_the_first_call_and_ends_when_closed(tmp_path: Path) -> None:
+    async def ask() -> None:
+        made = admin(tmp_path)
+        assert made.pid is None
+        first, second = await asyncio.gather(made.call("groups", told=list[str]), made.call("groups", told=list[str]))
+        assert first == second == ["a", str(made.pid)]
+        pid = made.pid
+        assert pid is not None
+        await made.close()
+        async with asyncio.timeout(10):
+            await ended(pid)
+
+    asyncio.run(ask())
+
+
+def test_when_it_dies_all_who_wait_are_told_and_the_next_call_has_another(tmp_path: Path) -> None:
+    async def ask() -> None:
+        made = admin(tmp_path)
+        _, before = await made.call("groups", told=list[str])
+        calls = [made.call("wait", told=None) for _ in range(5)] + [made.call("die", told=None)]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(one) for one in outcomes] == [Away] * 6
+        _, after = await made.call("groups", told=list[str])
+        assert after != before
+        assert made.pid is not None
+        os.kill(made.pid, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            await ended(made.pid)
+        await asyncio.sleep(0)
+        await made.close()
+
+    asyncio.run(ask())
+
+
+def test_who_waits_too_long_is_told_and_so_many_wait_and_no_more(tmp_path: Path) -> None:
+    async def ask() -> None:
+        made = admin(tmp_path, seconds=0.1)
+        await made.call("groups", told=list[str])
+        calls = [made.call("wait", told=None) for _ in range(MOST_AT_ONCE + 1)]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(one) for one in outcomes] == [Away] * (MOST_AT_ONCE + 1)
+        assert "wait for an answer" in str(outcomes[-1])
+        assert (await made.call("groups", told=list[str]))[0] == "a"
+        await made.close()
+
+    asyncio.run(ask())
+
+
+def test_what_the_cluster_refuses_is_told(tmp_path: Path) -> None:
+    async def ask() -> None:
+        made = admin(tmp_path)
+        with pytest.raises(Refusal, match="is there"):
+            await made.call("refuse", told=None)
+        await made.close()
+
+    asyncio.run(ask())
