@@ -36,15 +36,20 @@ class BadSchema(ValueError):
     """A schema can't be read with."""
 
 
-def compile_reader(parsed: Any) -> Callable[[bytes], Any]:
+Finish = Callable[[Any, Read], Read]
+"""Given a type's schema and its reader, the reader to use in its place: how to read logical types."""
+
+
+def compile_reader(parsed: Any, finish: Finish = lambda schema, read: read) -> Callable[[bytes], Any]:
     """A function from a whole body to its value; it raises Undecodable.
 
-    `parsed` is a schema whose names are resolved to full names (fastavro.parse_schema does that).
+    `parsed` is a schema whose names are resolved to full names (fastavro.parse_schema does that). `finish` is asked for
+    every primitive and fixed type.
 
     Raises:
         BadSchema: it has an array of items that take no bytes, or a type that Avro does not have.
     """
-    read = _Compiler().reader(parsed)
+    read = _Compiler(finish).reader(parsed)
 
     def whole(body: bytes) -> Any:
         try:
@@ -139,7 +144,8 @@ _PRIMITIVES: Mapping[str, Read] = {
 class _Compiler:
     """Holds the named types while a schema is compiled; a recursive type finds its own reader there at run time."""
 
-    def __init__(self) -> None:
+    def __init__(self, finish: Finish) -> None:
+        self._finish = finish
         self._named: dict[str, Read] = {}
         self._schemas: dict[str, Any] = {}
 
@@ -150,7 +156,7 @@ class _Compiler:
         if isinstance(kind, dict | list):
             return self.reader(kind)
         if kind in _PRIMITIVES:
-            return _PRIMITIVES[kind]
+            return self._finish(schema, _PRIMITIVES[kind])
         match kind:
             case "record" | "error":
                 return self._name(schema, self._record)
@@ -200,7 +206,7 @@ class _Compiler:
 
     def _fixed(self, schema: Any) -> Read:
         size = schema["size"]
-        return lambda body, at: (body[at : _room(body, at, size)], at + size)
+        return self._finish(schema, lambda body, at: (body[at : _room(body, at, size)], at + size))
 
     def _union(self, branches: list[Any]) -> Read:
         readers = [self.reader(branch) for branch in branches]

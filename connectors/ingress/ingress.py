@@ -14,6 +14,11 @@ from connectors.ingress.device_api import DeviceApi
 from connectors.ingress.event import EventKind
 from connectors.ingress.identifiers import EventIds
 from connectors.ingress.ledger import Ledger
+from connectors.ingress.log_api import LogApi
+from connectors.ingress.log_caching import Policies
+from connectors.ingress.log_routes import log_routes
+from connectors.ingress.log_schemas import LogSchemas
+from connectors.ingress.log_topics import LogTopics
 from connectors.ingress.metrics import IngressMetrics
 from connectors.ingress.openapi import document
 from connectors.ingress.operations import OK, Operations
@@ -60,7 +65,12 @@ class Ingress:
         self.forms["devices"] = RequestForm(with_given_device_id(contract.topics[REGISTRATION_TOPIC].record))
         writer = RestWriter(outside.producer)
         self.metrics.watch(outside.producer, self._deadlines, self.uploads, writer)
-        self.routes = [*self._device_routes(access), *self._rest_routes(access, writer), *self._operation_routes()]
+        self.routes = [
+            *self._device_routes(access),
+            *self._rest_routes(access, writer),
+            *self._log_routes(access),
+            *self._operation_routes(),
+        ]
         self.application = HttpApp("ingress", self.routes, access.caller, self.bodies, self.metrics.answered)
 
     def _device_routes(self, access: Access) -> list[Route]:
@@ -72,6 +82,11 @@ class Ingress:
         schemas = RestSchemas(self._schema_ids)
         v2 = RestV2(self._options, topics, self.bodies, writer, schemas, self._deadlines)
         return rest_routes(v2, RestMetadata(topics, self._outside.cluster))
+
+    def _log_routes(self, access: Access) -> list[Route]:
+        outside = self._outside
+        topics = LogTopics(access, outside.producer)
+        return log_routes(LogApi(topics, outside.pages, Policies(outside.cluster), LogSchemas(self._schema_ids)))
 
     def _operation_routes(self) -> list[Route]:
         return operation_routes(Operations(self.checks, self.metrics, lambda: self._document))

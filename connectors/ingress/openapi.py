@@ -7,6 +7,7 @@ import msgspec
 
 from connectors.http.request import Route
 from connectors.ingress.answers import DOCUMENTS
+from connectors.ingress.log_answers import LOG_DOCUMENTS
 from connectors.ingress.rest_answers import REST_DOCUMENTS
 from schemas.json_form import RequestForm
 
@@ -68,7 +69,7 @@ def answers(name: str, batch: bool = False, faults: Sequence[int] = tuple(FAULTS
 
 def document(routes: Sequence[Route]) -> bytes:
     """The whole document, as JSON."""
-    _, components = msgspec.json.schema_components((*DOCUMENTS, *REST_DOCUMENTS), ref_template=REF)
+    _, components = msgspec.json.schema_components((*DOCUMENTS, *REST_DOCUMENTS, *LOG_DOCUMENTS), ref_template=REF)
     paths: dict[str, Schema] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = dict(route.describe)
@@ -78,12 +79,12 @@ def document(routes: Sequence[Route]) -> bytes:
             "info": {
                 "title": "fleetlog ingress",
                 "version": "1",
-                "description": "Devices and Kafka-REST clients write to the fleet's log here, and see its topics.",
+                "description": "Devices and Kafka-REST clients write to the fleet's log here; who may reads it by position.",
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
             "servers": [{"url": "/"}],
             "security": [{"apiKey": []}, {"bearer": []}],
-            "tags": [{"name": "devices"}, {"name": "kafka-rest"}, {"name": "operation"}],
+            "tags": [{"name": "devices"}, {"name": "kafka-rest"}, {"name": "log"}, {"name": "operation"}],
             "paths": paths,
             "components": {
                 "schemas": components,

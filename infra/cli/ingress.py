@@ -55,6 +55,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     from connectors.ingress.outside import Outside
     from connectors.kafka_cluster import KafkaCluster
     from connectors.kafka_log import KafkaLog
+    from connectors.kafka_pages import KafkaPages
     from connectors.kafka_producer import KafkaProducer, ProducerOptions
     from schemas.contract import load
 
@@ -72,7 +73,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
     producer = KafkaProducer(ProducerOptions(settings.kafka, stall_seconds=settings.request_deadline), on_fatal)
     contract = load()
-    outside = Outside(producer, _registry(settings), KafkaCluster(settings.kafka), read_log)
+    outside = Outside(producer, _registry(settings), KafkaCluster(settings.kafka), read_log, KafkaPages(settings.kafka))
     ingress = Ingress(options, contract, access_of(settings, key, contract), outside)
     server = Server(options, ingress.application.answer)
     producer.start()

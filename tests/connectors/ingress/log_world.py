@@ -1,11 +1,13 @@
 """What the log holds while the cases of log_cases.toml run, in memory and on a real broker."""
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.codec import Encoder
-from schemas.contract import RecordType
+import fastavro
+
+from schemas.codec import parsed
 from schemas.wire import prefix
 
 START = 1_777_636_800_000  # 2026-05-01T12:00:00Z, in milliseconds
@@ -44,9 +46,10 @@ def readings(ids: Sequence[int]) -> list[Seed]:
         version = 1 if number < 10 else 2
         schema = reading_schema(version)
         values = {"station": f"station-{number}", "at": (START + number * 1000) * 1000, "value": number + 0.5}
-        body = Encoder(RecordType("Reading", "sea", schema)).encode({**values, "raw": b"\x00\xff", "unit": "K"})
+        out = io.BytesIO()
+        fastavro.schemaless_writer(out, parsed(schema), {**values, "raw": b"\x00\xff", "unit": "K"})
         key = f"station-{number}".encode()
-        made.append(Seed(key, None if number == 20 else prefix(ids[version - 1]) + body))
+        made.append(Seed(key, None if number == 20 else prefix(ids[version - 1]) + out.getvalue()))
     return made
 
 
