@@ -137,7 +137,13 @@ def _offsets(consumer: Consumer, sources: Sequence[TopicPartition], moment: int,
         return {}
     seconds = max(until - time.monotonic(), 0.001)
     found = {}
-    for one in consumer.offsets_for_times([KafkaPartition(*source, moment) for source in sources], seconds):
+    try:
+        answers = consumer.offsets_for_times([KafkaPartition(*source, moment) for source in sources], seconds)
+    except KafkaException as failure:
+        if failure.args[0].code() in UNKNOWN:  # none of them is there
+            return {}
+        raise
+    for one in answers:
         if one.error is None:
             found[TopicPartition(one.topic, one.partition)] = int(one.offset)
         elif one.error.code() not in UNKNOWN:
