@@ -41,6 +41,7 @@ from schemas.log import TopicPartition
 T = TypeVar("T")
 PAGE_BYTES = 4_000_000  # of keys, values and headers; a larger record is a page of its own
 MOST_PAGES = 16  # that are read, decoded or sent
+PATIENCE = 2.0  # seconds that a request waits for its place among them
 WHOLE_BYTES = 262_144  # an answer up to this size is sent with its length; a larger one as it is made
 _encoder = msgspec.json.Encoder()
 
@@ -52,7 +53,7 @@ class LogApi:
         self._topics, self._pages, self._policies, self._schemas = topics, pages, policies, schemas
         self._tail = Tail(pages)
         self._thread = ThreadPoolExecutor(1, "log-decoding")
-        self._open = 0
+        self._places = asyncio.Semaphore(MOST_PAGES)
 
     async def topics(self, request: Request) -> Answer:
         """GET /v1/log"""
@@ -115,7 +116,7 @@ class LogApi:
         start = wanted.start
         try:
             while True:
-                self._hold(held)
+                await self._hold(held)
                 if start is None:
                     start = await self._pages.find(source, wanted.moment)
                 page = await self._pages.page(source, start, wanted.limit, PAGE_BYTES)
@@ -133,14 +134,14 @@ class LogApi:
         except Away as away:
             raise told(away) from None
 
-    def _hold(self, held: ExitStack) -> None:
-        if self._open >= MOST_PAGES:
-            raise overloaded(f"{MOST_PAGES} pages of the log are being read and sent")
-        self._open += 1
-        held.callback(self._release)
-
-    def _release(self) -> None:
-        self._open -= 1
+    async def _hold(self, held: ExitStack) -> None:
+        """Wait for a place among the pages, for a little: those who waited for the same record come all at once."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._places.acquire()
+        except TimeoutError:
+            raise overloaded(f"{MOST_PAGES} pages of the log are being read and sent") from None
+        held.callback(self._places.release)
 
     async def _body(
         self, source: TopicPartition, page: Page, wanted: Asked, readers: Readers | None

@@ -101,13 +101,13 @@ def _kind(value: bytes | None, readers: Readers | None, columns: dict[int, _Colu
 
 
 def _column(reader: ReadableReader) -> _Column | str:
-    writer: Any = reader.schema
-    while isinstance(writer, dict) and isinstance(writer["type"], dict | list):
-        writer = writer["type"]
+    writer = reader.schema
     if isinstance(writer, list):
         names = [one["type"] if isinstance(one, dict) else one for one in writer]
         union = writer if "null" in names else [*writer, "null"]
         made = _Column(union, b"", long_bytes([*names, "null"].index("null")))
+    elif writer in ("null", {"type": "null"}):
+        return "its schema is null, which a file of records says without it"
     else:
         made = _Column(["null", writer], BRANCH, NO_BRANCH)
     try:

@@ -25,26 +25,26 @@ Convert = Callable[[Any], Any]
 
 
 class ReadableReader:
-    """Reads bodies of one writer schema as JSON, strictly. `schema` is that schema, as it was given.
+    """Reads bodies of one writer schema as JSON, strictly. `schema` is that schema, in its shortest form.
 
     Raises:
         BadSchema: it is no Avro schema, or can't be read with safely.
     """
 
     def __init__(self, schema: Schema) -> None:
-        self.schema = schema
+        self.schema: Any = _unwrapped(schema)
         try:
-            full = named(schema)
+            full = named(self.schema)
         except BadSchema:
-            full = parsed(schema)  # a logical type that is none is ignored (Avro specification, "Logical Types")
+            full = parsed(self.schema)  # a logical type that is none is ignored (Avro specification, "Logical Types")
         try:
-            self._read = compile_reader(full, _readable)
+            self._read, self._strict = compile_reader(full, _readable), compile_reader(full)
         except RecursionError:
             raise BadSchema("nests too deeply") from None
 
     def check(self, body: bytes) -> None:
         """Raises Undecodable: it is none of the schema."""
-        self._read(body)
+        self._strict(body)
 
     def json(self, body: bytes) -> bytes:
         """The JSON text of one body, all of whose bytes belong to it.
@@ -56,6 +56,13 @@ class ReadableReader:
             return msgspec.json.encode(self._read(body))
         except RecursionError:
             raise Undecodable("is nested too deeply") from None
+
+
+def _unwrapped(schema: Any) -> Any:
+    """A schema without what stands around a type that is more than a name: fastavro takes no {"type": [...]}."""
+    while isinstance(schema, dict) and isinstance(schema.get("type"), dict | list):
+        schema = schema["type"]
+    return schema
 
 
 def _readable(schema: Any, read: Read) -> Read:

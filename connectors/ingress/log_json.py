@@ -8,7 +8,7 @@ from connectors.ingress.log_values import Readers, entry
 from connectors.pages import Page
 from schemas.log import TopicPartition
 
-RECORDS_PER_PART = 100
+RECORDS_PER_PART = 250
 _encoder = msgspec.json.Encoder()
 
 
