@@ -103,6 +103,8 @@ class KafkaPages:
     @contextmanager
     def _consumer(self) -> Iterator[Consumer]:
         consumer = self._idle.pop() if self._idle else self._made()
+        while consumer.consume(100, 0):
+            pass  # what was told since it was used last: a broker that went away, and has come back
         try:
             yield consumer
         finally:
@@ -177,8 +179,6 @@ class _Reading:
 
     def page(self, start: int, first: int, end: int) -> Page:
         self._following, self._end = start, end
-        while self._consumer.consume(100, 0):
-            pass  # what was told since the last page: a broker that went away, and has come back
         self._consumer.assign([KafkaPartition(*self._source, start)])
         try:
             while not self._full and not self._ended and self._following < end:

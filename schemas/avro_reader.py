@@ -65,6 +65,8 @@ def compile_reader(parsed: Any, finish: Finish = lambda schema, read: read) -> C
 
 def read_long(body: bytes, at: int) -> tuple[int, int]:
     """A zigzag varint of at most 64 bits."""
+    if at < len(body) and body[at] < 0x80:  # most are of one byte
+        return (body[at] >> 1) ^ -(body[at] & 1), at + 1
     number = shift = 0
     for end in range(at, min(at + MOST_VARINT_BYTES, len(body))):
         byte = body[end]

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import logging
+from collections.abc import Callable
 from functools import cached_property
 
 from connectors.http.app import HttpApp
@@ -18,6 +19,7 @@ from connectors.ingress.log_api import LogApi
 from connectors.ingress.log_caching import Policies
 from connectors.ingress.log_routes import log_routes
 from connectors.ingress.log_schemas import LogSchemas
+from connectors.ingress.log_tail import Tail
 from connectors.ingress.log_topics import LogTopics
 from connectors.ingress.metrics import IngressMetrics
 from connectors.ingress.openapi import document
@@ -57,6 +59,7 @@ class Ingress:
         self._device_ledger = Ledger(options.idempotency_records)
         self._ids = EventIds()
         self._recovery = "the log is being read"
+        self._stopping: Callable[[], bool] = lambda: False
         self.uploads = {name: self._uploads(topic, self._upload_ledger) for name, topic in UPLOAD_TOPICS.items()}
         self.uploads["devices"] = self._uploads(REGISTRATION_TOPIC, self._device_ledger)
         self.bodies = BodyReader(options)
@@ -86,7 +89,8 @@ class Ingress:
     def _log_routes(self, access: Access) -> list[Route]:
         outside = self._outside
         topics = LogTopics(access, outside.producer)
-        return log_routes(LogApi(topics, outside.pages, Policies(outside.cluster), LogSchemas(self._schema_ids)))
+        tail = Tail(outside.pages, lambda: self._stopping())
+        return log_routes(LogApi(topics, outside.pages, tail, Policies(outside.cluster), LogSchemas(self._schema_ids)))
 
     def _operation_routes(self) -> list[Route]:
         return operation_routes(Operations(self.checks, self.metrics, lambda: self._document))
@@ -94,6 +98,10 @@ class Ingress:
     @cached_property
     def _document(self) -> bytes:
         return document(self.routes)
+
+    def ends_with(self, stopping: Callable[[], bool]) -> None:
+        """Who waits for records is answered as soon as `stopping` says so."""
+        self._stopping = stopping
 
     def checks(self) -> dict[str, str]:
         """For each part that must work "ok", or what is wrong."""

@@ -49,9 +49,9 @@ _encoder = msgspec.json.Encoder()
 class LogApi:
     """The handlers. Pages are decoded by one thread, part by part, so that the event loop goes on."""
 
-    def __init__(self, topics: LogTopics, pages: PageReader, policies: Policies, schemas: LogSchemas) -> None:
-        self._topics, self._pages, self._policies, self._schemas = topics, pages, policies, schemas
-        self._tail = Tail(pages)
+    def __init__(self, topics: LogTopics, pages: PageReader, tail: Tail, policies: Policies, schemas: LogSchemas) -> None:
+        self._topics, self._pages, self._tail = topics, pages, tail
+        self._policies, self._schemas = policies, schemas
         self._thread = ThreadPoolExecutor(1, "log-decoding")
         self._places = asyncio.Semaphore(MOST_PAGES)
 
@@ -125,7 +125,8 @@ class LogApi:
                 if page.records or left <= 0:
                     return replace(page, start=first.start)
                 held.close()  # who waits holds nothing
-                await self._tail.beyond(source, page.end, left)
+                if not await self._tail.beyond(source, page.end, left):
+                    return replace(page, start=first.start)
                 start = page.following
         except NotThere:
             raise no_topic(source.topic) from None

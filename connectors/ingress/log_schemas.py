@@ -46,9 +46,6 @@ class LogSchemas:
         self._away: tuple[str, float] = ("", 0.0)
         self._thread = ThreadPoolExecutor(1, "log-schemas")
 
-    def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
     async def readers(self, numbers: Iterable[int]) -> tuple[dict[int, Reader], bool]:
         """For each schema id how to read its bodies, or why that can't be; and whether the registry knows them all.
 
@@ -59,9 +56,6 @@ class LogSchemas:
         for number in numbers:
             reader = self._kept(number)
             if reader is None:
-                reason, until = self._away
-                if time.monotonic() < until:
-                    raise registry_away(reason)
                 reader = await asyncio.get_running_loop().run_in_executor(self._thread, self._asked, number)
             found[number] = reader
         return found, not any(number in self._unknown for number in found)
@@ -79,6 +73,9 @@ class LogSchemas:
         kept = self._kept(number)
         if kept is not None:
             return kept
+        reason, until = self._away
+        if time.monotonic() < until:
+            raise registry_away(reason)
         try:
             schema = self._schemas.schema(number)
         except UnknownSchema as unknown:

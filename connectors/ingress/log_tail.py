@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 
 from connectors.pages import PageReader
 from connectors.ports import Away, Busy
@@ -14,16 +15,16 @@ Waiter = asyncio.Future[bool]
 
 
 class Tail:
-    """Tells when a partition's end has moved on."""
+    """Tells when a partition's end has moved on. Nobody waits on while `stopping` is true."""
 
-    def __init__(self, pages: PageReader) -> None:
-        self._pages = pages
+    def __init__(self, pages: PageReader, stopping: Callable[[], bool]) -> None:
+        self._pages, self._stopping = pages, stopping
         self._waiting: dict[TopicPartition, dict[Waiter, int]] = defaultdict(dict)
         self._count = 0
         self._watching: asyncio.Task[None] | None = None
 
     async def beyond(self, source: TopicPartition, end: int, seconds: float) -> bool:
-        """Wait until the log ends beyond `end`; False if it does not within so many seconds.
+        """Wait until the log ends beyond `end`; False if it does not within so many seconds, or the process ends.
 
         Raises:
             Away: the broker does not answer. Busy: too many wait.
@@ -48,6 +49,9 @@ class Tail:
     async def _watch(self) -> None:
         while self._waiting:
             await asyncio.sleep(INTERVAL)
+            if self._stopping():
+                self._end()
+                continue
             try:
                 found = await self._pages.bounds(list(self._waiting))
             except Away as away:
@@ -58,6 +62,12 @@ class Tail:
                 for waiter, end in waiters.items():
                     if now != end and not waiter.done():
                         waiter.set_result(True)
+
+    def _end(self) -> None:
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(False)
 
     def _fail(self, away: Away) -> None:
         for waiters in self._waiting.values():

@@ -73,11 +73,14 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
     producer = KafkaProducer(ProducerOptions(settings.kafka, stall_seconds=settings.request_deadline), on_fatal)
     contract = load()
-    outside = Outside(producer, _registry(settings), KafkaCluster(settings.kafka), read_log, KafkaPages(settings.kafka))
+    pages = KafkaPages(settings.kafka)
+    outside = Outside(producer, _registry(settings), KafkaCluster(settings.kafka), read_log, pages)
     ingress = Ingress(options, contract, access_of(settings, key, contract), outside)
     server = Server(options, ingress.application.answer)
+    ingress.ends_with(lambda: server.stopping)
     producer.start()
     await serve(server, bound, ingress.prepare)
+    pages.close()
     if fatal:
         return 1
     given_up = await producer.close(settings.request_deadline)

@@ -126,6 +126,7 @@ def serving(
         access = Access(KEY, owner, CONTRACT, lambda: {one.key_digest: one for one in others})
         ingress = Ingress(limits, CONTRACT, access, Outside(producer, registry, cluster, lambda: log, pages))
         server = Server(limits, ingress.application.answer)
+        ingress.ends_with(lambda: server.stopping)
         loop = asyncio.get_running_loop()
         begun.append(Served(bound.getsockname()[1], producer, registry, cluster, pages, ingress, server, loop))
         preparing = asyncio.create_task(ingress.prepare())
