@@ -36,15 +36,25 @@ class BadSchema(ValueError):
     """A schema can't be read with."""
 
 
-def compile_reader(parsed: Any) -> Callable[[bytes], Any]:
+Finish = Callable[[Any, Read], Read]
+"""Given a type's schema and its reader, the reader to use in its place: how to read logical types."""
+
+
+def as_it_is(schema: Any, read: Read) -> Read:
+    """Finish nothing: a logical type is what it is written as."""
+    return read
+
+
+def compile_reader(parsed: Any, finish: Finish = as_it_is) -> Callable[[bytes], Any]:
     """A function from a whole body to its value; it raises Undecodable.
 
-    `parsed` is a schema whose names are resolved to full names (fastavro.parse_schema does that).
+    `parsed` is a schema whose names are resolved to full names (fastavro.parse_schema does that). `finish` is asked for
+    every primitive and fixed type.
 
     Raises:
         BadSchema: it has an array of items that take no bytes, or a type that Avro does not have.
     """
-    return whole_body(Compiler().reader(parsed))
+    return whole_body(Compiler(finish).reader(parsed))
 
 
 def whole_body(read: Read) -> Callable[[bytes], Any]:
@@ -64,6 +74,8 @@ def whole_body(read: Read) -> Callable[[bytes], Any]:
 
 def read_long(body: bytes, at: int) -> tuple[int, int]:
     """A zigzag varint of at most 64 bits."""
+    if at < len(body) and body[at] < 0x80:  # most are of one byte
+        return (body[at] >> 1) ^ -(body[at] & 1), at + 1
     number = shift = 0
     for end in range(at, min(at + MOST_VARINT_BYTES, len(body))):
         byte = body[end]
@@ -151,7 +163,8 @@ _PRIMITIVES: Mapping[str, Read] = {
 class Compiler:
     """Makes readers of types. It holds the named ones: a type within itself finds its own reader there at run time."""
 
-    def __init__(self) -> None:
+    def __init__(self, finish: Finish = as_it_is) -> None:
+        self._finish = finish
         self._named: dict[str, Read] = {}
         self._schemas: dict[str, Any] = {}
 
@@ -162,7 +175,7 @@ class Compiler:
         if isinstance(kind, dict | list):
             return self.reader(kind)
         if kind in _PRIMITIVES:
-            return _PRIMITIVES[kind]
+            return self._finish(schema, _PRIMITIVES[kind])
         match kind:
             case "record" | "error":
                 return self._name(schema, self._record)
@@ -212,7 +225,7 @@ class Compiler:
 
     def _fixed(self, schema: Any) -> Read:
         size = schema["size"]
-        return lambda body, at: (body[at : _room(body, at, size)], at + size)
+        return self._finish(schema, lambda body, at: (body[at : _room(body, at, size)], at + size))
 
     def _union(self, branches: list[Any]) -> Read:
         readers = [self.reader(branch) for branch in branches]

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import logging
+from collections.abc import Callable
 from functools import cached_property
 
 from connectors.http.app import HttpApp
@@ -15,6 +16,12 @@ from connectors.ingress.device_api import DeviceApi
 from connectors.ingress.event import EventKind
 from connectors.ingress.identifiers import EventIds
 from connectors.ingress.ledger import Ledger
+from connectors.ingress.log_api import LogApi
+from connectors.ingress.log_caching import Policies
+from connectors.ingress.log_routes import log_routes
+from connectors.ingress.log_schemas import LogSchemas
+from connectors.ingress.log_tail import Tail
+from connectors.ingress.log_topics import LogTopics
 from connectors.ingress.metrics import IngressMetrics
 from connectors.ingress.openapi import document
 from connectors.ingress.operations import OK, Operations
@@ -56,6 +63,7 @@ class Ingress:
         self._device_ledger = Ledger(options.idempotency_records)
         self._ids = EventIds()
         self._recovery = "the log is being read"
+        self._stopping: Callable[[], bool] = lambda: False
         self.uploads = {name: self._uploads(topic, self._upload_ledger) for name, topic in UPLOAD_TOPICS.items()}
         self.uploads["devices"] = self._uploads(REGISTRATION_TOPIC, self._device_ledger)
         self.bodies = BodyReader(options)
@@ -64,7 +72,12 @@ class Ingress:
         self.forms["devices"] = RequestForm(with_given_device_id(contract.topics[REGISTRATION_TOPIC].record))
         writer = RestWriter(outside.producer)
         self.metrics.watch(outside.producer, self._deadlines, self.uploads, writer)
-        self.routes = [*self._device_routes(access), *self._rest_routes(access, writer), *self._operation_routes()]
+        self.routes = [
+            *self._device_routes(access),
+            *self._rest_routes(access, writer),
+            *self._log_routes(access),
+            *self._operation_routes(),
+        ]
         self.application = HttpApp("ingress", self.routes, access.caller, self.bodies, self.metrics.answered)
 
     def _device_routes(self, access: Access) -> list[Route]:
@@ -80,6 +93,12 @@ class Ingress:
         v3 = V3Scope(topics, cluster, self.bodies, own_url, self._options.max_depth)
         return [*rest_routes(v2, RestMetadata(topics, cluster)), *v3_metadata_routes(v3)]
 
+    def _log_routes(self, access: Access) -> list[Route]:
+        outside = self._outside
+        topics = LogTopics(access, outside.producer)
+        tail = Tail(outside.pages, lambda: self._stopping())
+        return log_routes(LogApi(topics, outside.pages, tail, Policies(outside.cluster), LogSchemas(self._schema_ids)))
+
     def _operation_routes(self) -> list[Route]:
         return operation_routes(Operations(self.checks, self.metrics, lambda: self._document, lambda: self._asyncapi))
 
@@ -90,6 +109,10 @@ class Ingress:
     @cached_property
     def _asyncapi(self) -> bytes:
         return encoder.encode(asyncapi.document(self._contract, self._options.addresses))
+
+    def ends_with(self, stopping: Callable[[], bool]) -> None:
+        """Who waits for records is answered as soon as `stopping` says so."""
+        self._stopping = stopping
 
     def checks(self) -> dict[str, str]:
         """For each part that must work "ok", or what is wrong."""

@@ -7,6 +7,7 @@ import msgspec
 
 from connectors.http.request import Route
 from connectors.ingress.answers import DOCUMENTS
+from connectors.ingress.log_answers import LOG_DOCUMENTS
 from connectors.ingress.rest_answers import REST_DOCUMENTS
 from connectors.ingress.v3_bodies import V3_BODIES
 from connectors.ingress.v3_resources import V3_DOCUMENTS
@@ -74,7 +75,7 @@ def answers(name: str, batch: bool = False, faults: Sequence[int] = tuple(FAULTS
 def document(routes: Sequence[Route]) -> bytes:
     """The whole document, as JSON."""
     _, components = msgspec.json.schema_components(
-        (*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES), ref_template=REF
+        (*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES, *LOG_DOCUMENTS), ref_template=REF
     )
     paths: dict[str, Schema] = {}
     for route in routes:
@@ -85,12 +86,12 @@ def document(routes: Sequence[Route]) -> bytes:
             "info": {
                 "title": "fleetlog ingress",
                 "version": "1",
-                "description": "Devices and Kafka-REST clients write to the fleet's log here, and see its topics.",
+                "description": "Devices and Kafka-REST clients write to the fleet's log here; who may reads it by position.",
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
             "servers": [{"url": "/"}],
             "security": [{"apiKey": []}, {"bearer": []}],
-            "tags": [{"name": "devices"}, {"name": "kafka-rest"}, {"name": "kafka-rest-v3"}, {"name": "operation"}],
+            "tags": [{"name": name} for name in ("devices", "kafka-rest", "kafka-rest-v3", "log", "operation")],
             "paths": paths,
             "components": {
                 "schemas": components,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from connectors.cluster import Cluster
 from connectors.ingress.options import Producer
+from connectors.pages import PageReader
 from connectors.ports import LogReader, SchemaRegistry
 
 
@@ -16,3 +17,4 @@ class Outside:
     registry: SchemaRegistry
     cluster: Cluster
     make_reader: Callable[[], LogReader]
+    pages: PageReader

@@ -55,6 +55,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     from connectors.ingress.outside import Outside
     from connectors.kafka_cluster import KafkaCluster
     from connectors.kafka_log import KafkaLog
+    from connectors.kafka_pages import KafkaPages
     from connectors.kafka_producer import KafkaProducer, ProducerOptions
     from schemas.contract import load
 
@@ -72,13 +73,15 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
     producer = KafkaProducer(ProducerOptions(settings.kafka, stall_seconds=settings.request_deadline), on_fatal)
     contract = load()
-    cluster = KafkaCluster(settings.kafka)
-    outside = Outside(producer, _registry(settings), cluster, read_log)
+    cluster, pages = KafkaCluster(settings.kafka), KafkaPages(settings.kafka)
+    outside = Outside(producer, _registry(settings), cluster, read_log, pages)
     ingress = Ingress(options, contract, access_of(settings, key, contract), outside)
     server = Server(options, ingress.application.answer)
+    ingress.ends_with(lambda: server.stopping)
     producer.start()
     await serve(server, bound, ingress.prepare)
     await cluster.close()
+    pages.close()
     if fatal:
         return 1
     given_up = await producer.close(settings.request_deadline)

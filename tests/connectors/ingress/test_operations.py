@@ -18,6 +18,9 @@ from tests.connectors.ingress.served import KEY, Served, options, serving
 from tests.connectors.ingress.uploads import telemetry
 
 ROUTES = {
+    ("get", "/v1/log"),
+    ("get", "/v1/log/{topic}"),
+    ("get", "/v1/log/{topic}/{partition}"),
     ("post", "/v1/devices"),
     ("post", "/v1/devices/{id}/heartbeat"),
     ("post", "/v1/devices/{id}/telemetry"),
