@@ -12,7 +12,8 @@ from schemas.contract import Schema
 log = logging.getLogger(__name__)
 
 MOST = 1_000  # ids, and schemas: the newest are kept
-MOST_BYTES = 1_000_000  # of one schema's text; a larger one is not kept
+MOST_BYTES = 8_000_000  # of all schemas' texts together: the file is written whole when a schema is new
+LARGEST = 1_000_000  # bytes of a schema that is kept
 
 
 class KnownSchemas:
@@ -23,6 +24,7 @@ class KnownSchemas:
         kept = _read(file)
         self._ids: dict[str, int] = kept["ids"]
         self._schemas: dict[str, Schema] = kept["schemas"]
+        self._sizes = {key: len(json.dumps(schema)) for key, schema in self._schemas.items()}
 
     def id_of(self, name: str) -> int | None:
         with self._lock:
@@ -37,20 +39,23 @@ class KnownSchemas:
         with self._lock:
             changed = name is not None and self._ids.get(name) != schema_id
             if name is not None and changed:
-                _put(self._ids, name, schema_id)
-            key = str(schema_id)
-            if self._schemas.get(key) != schema and len(json.dumps(schema)) <= MOST_BYTES:
-                _put(self._schemas, key, schema)
+                self._ids.pop(name, None)
+                self._ids[name] = schema_id
+                if len(self._ids) > MOST:
+                    del self._ids[next(iter(self._ids))]
+            if self._schemas.get(str(schema_id)) != schema and len(json.dumps(schema)) <= LARGEST:
+                self._put(str(schema_id), schema)
                 changed = True
             if changed:
                 _write(self._file, {"ids": self._ids, "schemas": self._schemas})
 
-
-def _put(kept: dict[str, Any], name: str, value: Any) -> None:
-    kept.pop(name, None)
-    if len(kept) >= MOST:
-        del kept[next(iter(kept))]
-    kept[name] = value
+    def _put(self, key: str, schema: Schema) -> None:
+        self._schemas.pop(key, None)
+        self._schemas[key] = schema
+        self._sizes[key] = len(json.dumps(schema))
+        while len(self._schemas) > MOST or sum(self._sizes.values()) > MOST_BYTES:
+            oldest = next(iter(self._schemas))
+            del self._schemas[oldest], self._sizes[oldest]
 
 
 def _read(file: Path) -> dict[str, Any]:

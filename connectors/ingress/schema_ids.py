@@ -18,12 +18,16 @@ class SchemaRefused(Exception):
 
 
 class SchemaIds:
-    """Registers schemas and looks them up, and keeps what it learns in a file: what is known there can be written and read
-    whether or not the registry answers, and whether or not it still has it. Ids are for ever, so the file can't be out of
-    date; a registry that gives another id (a new one, in place of one that was lost) is believed."""
+    """Registers schemas and looks them up, and keeps what it learns in files: what is known there can be written and read
+    whether or not the registry answers, and whether or not it still has it. Ids are for ever, so the files can't be out of
+    date; a registry that gives another id (a new one, in place of one that was lost) is believed.
+
+    The contract's schemas have a file of their own, `file`: schemas that clients give, however many, don't push them out.
+    """
 
     def __init__(self, registry: SchemaRegistry, file: Path) -> None:
-        self._registry, self._known = registry, KnownSchemas(file)
+        self._registry = registry
+        self._own, self._given = KnownSchemas(file), KnownSchemas(file.with_stem(f"{file.stem}-given"))
         self._schemas: dict[int, Schema] = {}
 
     def of(self, topic: Topic, record: RecordType) -> int:
@@ -32,7 +36,7 @@ class SchemaIds:
         Raises:
             Away, SchemaRefused: as `register`.
         """
-        found = self.register(topic.subject(record), record.schema)
+        found = self._registered(topic.subject(record), record.schema, self._own)
         self._schemas[found] = record.schema
         return found
 
@@ -43,16 +47,19 @@ class SchemaIds:
             Away: the registry does not answer, and the file does not know the schema.
             SchemaRefused: it does not take the schema, and the file does not know it either.
         """
+        return self._registered(subject, schema, self._given)
+
+    def _registered(self, subject: str, schema: Any, known: KnownSchemas) -> int:
         name = f"{subject} {sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()}"
         try:
             found = self._registry.register(subject, schema)
         except (Away, SchemaRefused) as fault:
-            known = self._known.id_of(name)
-            if known is None:
+            kept = known.id_of(name)
+            if kept is None:
                 raise
-            log.warning("going on with the known id %d of %s: %s", known, subject, fault)
-            return known
-        self._known.keep(name, found, schema)
+            log.warning("going on with the known id %d of %s: %s", kept, subject, fault)
+            return kept
+        known.keep(name, found, schema)
         return found
 
     def schema(self, schema_id: int) -> Schema:
@@ -70,10 +77,10 @@ class SchemaIds:
         try:
             found = self._registry.schema(schema_id)
         except (Away, UnknownSchema) as fault:
-            known = self._known.schema_of(schema_id)
-            if known is None:
+            kept = self._given.schema_of(schema_id) or self._own.schema_of(schema_id)
+            if kept is None:
                 raise
             log.warning("going on with the known schema %d: %s", schema_id, fault)
-            return known
-        self._known.keep(None, schema_id, found)
+            return kept
+        self._given.keep(None, schema_id, found)
         return found

@@ -27,6 +27,7 @@ Kind = TypeVar("Kind")
 
 READY_SECONDS = 1.0  # a registry that was ready a moment ago still is: its start takes longer than this
 CONNECTIONS = 16
+MOST_LETTERS = 4_000  # of a message that is passed on
 _AWAY = frozenset((HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT))
 _MEDIA = "application/vnd.schemaregistry.v1+json"
 _LEAST_CODE = 400
@@ -54,7 +55,8 @@ class Reply:
     @property
     def message(self) -> str:
         told = self.document if isinstance(self.document, dict) else {}
-        return str(told.get("message") or told.get("detail") or f"the registry answers {self.status}")
+        message = str(told.get("message") or told.get("detail") or f"the registry answers {self.status}")
+        return message[:MOST_LETTERS]
 
     def demand(self, kind: type[Kind]) -> Kind:
         """The document of a success.
@@ -139,6 +141,7 @@ class Backend:
         if (await self._send("GET", self._ready_url, {}, None)).status != HTTPStatus.OK:
             raise self._is_away("it has not read its log yet")
         self._ready_until = asked + READY_SECONDS
+        self._answers()
 
     async def _ask(
         self,
@@ -165,9 +168,7 @@ class Backend:
         reply = await self._send(method, url, headers, content)
         if reply.status in _AWAY:
             raise self._is_away(f"it answers {reply.status}")
-        if self.away:
-            log.info("the registry behind answers again")
-            self.away = ""
+        self._answers()
         return reply
 
     async def _send(self, method: str, url: str, headers: dict[str, str], content: bytes | None) -> Reply:
@@ -189,6 +190,11 @@ class Backend:
             self._ready_until = 0.0
             raise self._is_away(str(error) or type(error).__name__) from None
         return Reply(response.status_code, _document(b"".join(parts)))
+
+    def _answers(self) -> None:
+        if self.away:
+            log.info("the registry behind answers again")
+            self.away = ""
 
     def _is_away(self, why: str, code: int = AWAY) -> Fault:
         if not self.away:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connectors.ingress.known_schemas import MOST, MOST_BYTES, KnownSchemas
+from connectors.ingress.known_schemas import LARGEST, MOST, MOST_BYTES, KnownSchemas
 from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ports import Away, UnknownSchema
 from schemas.contract import load
@@ -110,19 +110,40 @@ def test_a_file_that_is_none_is_made_anew(file: Path, registry: Forgetful, text:
     assert SchemaIds(registry, file).register("free-value", SCHEMA) == 1
 
 
+def test_schemas_that_clients_give_do_not_push_out_the_contract_s(file: Path, registry: Forgetful) -> None:
+    ids = SchemaIds(registry, file)
+    number = ids.of(TOPIC, TOPIC.record)
+    for one in range(MOST + 1):
+        ids.register(f"s-{one}", SCHEMA)
+    registry.away = True
+    assert SchemaIds(registry, file).of(TOPIC, TOPIC.record) == number
+
+
 def test_a_file_of_before_is_read(file: Path) -> None:
     file.parent.mkdir()
     file.write_text(json.dumps({"fleet.telemetry-x abc": 7}))
     assert KnownSchemas(file).id_of("fleet.telemetry-x abc") == 7
 
 
-def test_the_file_is_bounded(file: Path) -> None:
+def test_the_file_holds_the_newest(file: Path) -> None:
     known = KnownSchemas(file)
-    known.keep("large", 1, {"type": "enum", "name": "E", "symbols": ["A" * MOST_BYTES]})
-    assert (known.id_of("large"), known.schema_of(1)) == (1, None)
-    for number in range(2, MOST + 3):
+    for number in range(MOST + 1):
         known.keep(f"s {number}", number, SCHEMA)
-    assert known.id_of("large") is None
-    assert known.schema_of(MOST + 2) == SCHEMA
-    assert KnownSchemas(file).id_of(f"s {MOST + 2}") == MOST + 2
+    again = KnownSchemas(file)
+    assert (again.id_of("s 0"), again.schema_of(0)) == (None, None)
+    assert (again.id_of("s 1"), again.schema_of(1)) == (1, SCHEMA)
     assert len(json.loads(file.read_text())["ids"]) == MOST
+
+
+def test_the_file_is_bounded(file: Path) -> None:
+    def enum(letters: int) -> dict[str, Any]:
+        return {"type": "enum", "name": "E", "symbols": ["A" * letters]}
+
+    known = KnownSchemas(file)
+    known.keep("small", 0, OTHER)
+    known.keep("too large", 1, enum(LARGEST))
+    assert (known.id_of("too large"), known.schema_of(0), known.schema_of(1)) == (1, OTHER, None)
+    for number in range(2, 11):
+        known.keep(None, number, enum(LARGEST - 100))
+    assert (known.schema_of(0), known.schema_of(2), known.schema_of(10)) == (None, None, enum(LARGEST - 100))
+    assert file.stat().st_size < 1.1 * MOST_BYTES

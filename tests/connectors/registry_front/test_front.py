@@ -183,6 +183,24 @@ def test_names_that_cannot_be_asked_for_are_not_listed(served: Served) -> None:
     assert served.client.get("/subjects").json() == ["...", ":x", "a", "b"]
 
 
+def test_a_hundred_thousand_subjects(served: Served) -> None:
+    names = [f"fleet.topic-{number:06d}-value" for number in range(100_000)]
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path.startswith("/confluent/subjects?") or asked.path == "/confluent/subjects":
+            return told(names)
+        return told({"subject": "s", "version": 1, "id": 1, "schema": '"string"'})
+
+    served.behind.answer = answer
+    started = time.monotonic()
+    assert served.client.get("/subjects").json() == names
+    assert served.client.get("/subjects?subjectPrefix=fleet.topic-09999").json() == names[99_990:]
+    assert served.client.get("/subjects?offset=99999&limit=5").json() == names[99_999:]
+    assert len(served.client.get("/schemas?latestOnly=true&limit=200").json()) == 200
+    assert len(served.behind.asked) == 4 + 200, "no more is asked for than is told"
+    assert time.monotonic() - started < 20
+
+
 def test_a_registry_of_confluent_decides_for_itself(served: Served) -> None:
     """Apicurio's departures are mended where it is the registry behind, only there."""
 
