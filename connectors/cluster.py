@@ -156,3 +156,6 @@ class Cluster(Protocol):
 
     async def brokers(self) -> Sequence[Broker]:
         """The brokers that are there, ascending."""
+
+    async def close(self) -> None:
+        """No more questions will come."""

@@ -60,6 +60,9 @@ class MemoryPages:
             found.append(LogRecord(offset, timestamp, appended, key, value, headers))
         return found
 
+    def close(self) -> None:
+        """There is nothing to give back."""
+
     def _bounds(self, source: TopicPartition) -> tuple[int, int] | None:
         if self.away:
             raise Away(self.away)

@@ -87,3 +87,6 @@ class PageReader(Protocol):
             NotThere: there is no such partition.
             OutOfRange: the log does not reach to `start`.
         """
+
+    def close(self) -> None:
+        """No more questions will come. Waits for those under way."""

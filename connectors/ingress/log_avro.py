@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 from connectors.ingress.log_avro_values import ReadableReader
+from connectors.ingress.log_pace import paced
 from connectors.ingress.log_values import Readers, framed_id, timestamp_type
 from connectors.pages import LogRecord, Page
 from schemas.avro_reader import BadSchema, Undecodable
@@ -49,7 +50,7 @@ def avro_page(source: TopicPartition, page: Page, readers: Readers | None) -> tu
     of_all: list[tuple[int | None, str | None]] = []  # of each record: the schema id it is decoded by, and why it is not
     chosen: int | None = None
     decided = False
-    for record in page.records:
+    for record in paced(page.records):
         number, error = _kind(record.value, readers, columns)
         if record.value is not None:
             if decided and number != chosen:
@@ -129,7 +130,7 @@ def _file(source: TopicPartition, page: Page, column: _Column, errors: Sequence[
         "fleetlog.next": b"%d" % page.following,
     }
     out = [MAGIC, _map(about), mark]
-    rows = [_row(record, column, error) for record, error in zip(page.records, errors, strict=True)]
+    rows = [_row(record, column, error) for record, error in paced(zip(page.records, errors, strict=True))]
     for first in range(0, len(rows), RECORDS_PER_BLOCK):
         block = rows[first : first + RECORDS_PER_BLOCK]
         data = b"".join(block)

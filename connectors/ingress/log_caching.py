@@ -5,6 +5,7 @@ from hashlib import blake2b
 
 from connectors.cluster import Cluster, Refusal
 from connectors.http.request import Request
+from connectors.ingress.log_pace import paced
 from connectors.ingress.log_query import Asked
 from connectors.pages import Page
 from connectors.ports import Away
@@ -43,7 +44,7 @@ def entity_tag(source: TopicPartition, page: Page, wanted: Asked, known: bool) -
     found = blake2b(FORM_VERSION, digest_size=16)
     next_link = wanted.link(source, page.following)
     found.update(f"{wanted.media_type!r} {wanted.decoded} {known} {source} {page.start} {page.full} {next_link}".encode())
-    for record in page.records:
+    for record in paced(page.records):
         found.update(repr(tuple(record)).encode())
     return b'"%s"' % found.hexdigest().encode()
 

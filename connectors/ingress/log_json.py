@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from connectors.ingress.log_pace import paced
 from connectors.ingress.log_values import Readers, entry
 from connectors.pages import Page
 from schemas.log import TopicPartition
@@ -32,4 +33,4 @@ def lines(page: Page, readers: Readers | None) -> Iterator[bytes]:
 def _parts(page: Page, readers: Readers | None) -> Iterator[list[bytes]]:
     for first in range(0, len(page.records), RECORDS_PER_PART):
         records = page.records[first : first + RECORDS_PER_PART]
-        yield [_encoder.encode(entry(record, readers)) for record in records]
+        yield [_encoder.encode(entry(record, readers)) for record in paced(records)]

@@ -11,6 +11,8 @@ from infra.settings import SettingError, Settings
 if TYPE_CHECKING:
     from connectors.ingress.access import Access
     from connectors.ingress.options import Options
+    from connectors.ingress.outside import Outside
+    from connectors.kafka_producer import KafkaProducer
     from connectors.ports import SchemaRegistry
     from schemas.contract import Contract
 
@@ -48,14 +50,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 async def _serve(settings: Settings, key: str, bound: object) -> int:
     import socket
-    from functools import partial
 
     from connectors.http.server import Server, serve
     from connectors.ingress.ingress import Ingress
-    from connectors.ingress.outside import Outside
-    from connectors.kafka_cluster import KafkaCluster
-    from connectors.kafka_log import KafkaLog
-    from connectors.kafka_pages import KafkaPages
     from connectors.kafka_producer import KafkaProducer, ProducerOptions
     from schemas.contract import load
 
@@ -69,25 +66,36 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
         fatal.append(reason)
         server.stop(at_once=True)
 
-    # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
-    read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
     producer = KafkaProducer(ProducerOptions(settings.kafka, stall_seconds=settings.request_deadline), on_fatal)
     contract = load()
-    cluster, pages = KafkaCluster(settings.kafka), KafkaPages(settings.kafka)
-    outside = Outside(producer, _registry(settings), cluster, read_log, pages)
+    outside = _outside(settings, producer)
     ingress = Ingress(options, contract, access_of(settings, key, contract), outside)
     server = Server(options, ingress.application.answer)
     ingress.ends_with(lambda: server.stopping)
     producer.start()
     await serve(server, bound, ingress.prepare)
-    await cluster.close()
-    pages.close()
+    await outside.cluster.close()
+    outside.pages.close()
     if fatal:
         return 1
     given_up = await producer.close(settings.request_deadline)
     if given_up:
         log.warning("%d records were not acknowledged; no request was told that they were", given_up)
     return 0
+
+
+def _outside(settings: Settings, producer: "KafkaProducer") -> "Outside":
+    from functools import partial
+
+    from connectors.ingress.outside import Outside
+    from connectors.kafka_cluster import KafkaCluster
+    from connectors.kafka_log import KafkaLog
+    from connectors.kafka_pages import KafkaPages
+
+    # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
+    read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
+    cluster, pages = KafkaCluster(settings.kafka), KafkaPages(settings.kafka)
+    return Outside(producer, _registry(settings), cluster, read_log, pages)
 
 
 def _options(settings: Settings) -> "Options":

@@ -59,6 +59,9 @@ class FakeCluster:
         self.check()
         return [Broker(BROKER, "127.0.0.1", 9092, True)]
 
+    async def close(self) -> None:
+        """There is nothing to give back."""
+
     def check(self) -> None:
         self.before_answer()
         if self.away:
