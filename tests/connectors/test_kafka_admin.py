@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import sys
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from connectors.cluster import Group, Member, NewTopic, Refusal, Setting, Settin
 from connectors.kafka_admin import KafkaAdmin
 from connectors.kafka_admin_calls import AdminCalls
 from connectors.kafka_admin_process import SIZE_BYTES, Call, Outcome, framed, outcome, serve
+from connectors.kafka_cluster import GROUPS_AT_ONCE, KafkaGroups
 from connectors.kafka_questions import MOST_AT_ONCE
 from connectors.ports import Away
 from schemas.log import TopicPartition
@@ -95,9 +97,9 @@ def calls_of(answer: "Future[Any]") -> tuple[AdminCalls, FakeClient]:
     return AdminCalls(client, 5.0), client
 
 
-def crossed(calls: AdminCalls, name: str, *arguments: object) -> Outcome:
+def crossed(calls: AdminCalls, name: str, *arguments: object, until: float = float("inf")) -> Outcome:
     """What comes out of the process for a call that goes in."""
-    incoming = io.BytesIO(framed(Call(7, name, msgspec.Raw(msgspec.msgpack.encode(arguments)))))
+    incoming = io.BytesIO(framed(Call(7, name, until, msgspec.Raw(msgspec.msgpack.encode(arguments)))))
     written: Future[bytes] = Future()
     outgoing = SimpleNamespace(write=written.set_result, flush=lambda: None)
     serve(calls, incoming, outgoing)  # type: ignore[arg-type]
@@ -113,6 +115,31 @@ def test_a_topic_crosses_whole() -> None:
     ((made, more),) = client.asked
     assert (made.topic, made.num_partitions, made.replication_factor) == ("t", 3, 1)
     assert (made.config, more["validate_only"]) == ({"cleanup.policy": "compact"}, True)
+
+
+def test_a_call_that_nobody_waits_for_any_more_is_not_made() -> None:
+    """Calls behind a broker that does not answer would pile up."""
+    calls, client = calls_of(done())
+    late, early = (
+        framed(Call(number, "create", until, msgspec.Raw(msgspec.msgpack.encode([NEW, False]))))
+        for number, until in ((1, time.monotonic() - 1), (2, time.monotonic() + 60))
+    )
+    written: Future[bytes] = Future()
+    outgoing = SimpleNamespace(write=written.set_result, flush=lambda: None)
+    serve(calls, io.BytesIO(late + early), outgoing)  # type: ignore[arg-type]
+    assert msgspec.msgpack.decode(written.result(10)[SIZE_BYTES:], type=Outcome).number == 2
+    assert len(client.asked) == 1
+
+
+def test_a_process_that_can_t_be_started_is_told(tmp_path: Path) -> None:
+    async def ask() -> None:
+        made = KafkaAdmin("nowhere:1", 1.0)
+        made._command = (str(tmp_path / "nothing"),)
+        for _ in range(2):
+            with pytest.raises(Away, match="can't be started"):
+                await made.call("groups", told=list[str])
+
+    asyncio.run(ask())
 
 
 def test_what_is_left_out_the_broker_chooses_and_assignments_count() -> None:
@@ -134,7 +161,7 @@ def test_an_argument_that_the_client_does_not_take_is_a_refusal() -> None:
     """librdkafka's own client, which refuses before it asks any broker."""
     calls = AdminCalls(AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}), 1.0)
     for wrong in (NewTopic("t", None, None, ((),), {}), NewTopic("t", 200_000, 1, (), {})):
-        told = outcome(calls, Call(1, "create", msgspec.Raw(msgspec.msgpack.encode([wrong, True]))))
+        told = outcome(calls, Call(1, "create", 0.0, msgspec.Raw(msgspec.msgpack.encode([wrong, True]))))
         assert told.code == KafkaError._INVALID_ARG
         assert told.message
 
@@ -197,10 +224,19 @@ def test_a_dead_group_is_none() -> None:
     assert calls_of(done(described(ConsumerGroupState.DEAD)))[0].describe(["g"]) == {}
 
 
-def test_groups_are_described_some_at_a_time() -> None:
-    calls, client = calls_of(done(described(ConsumerGroupState.EMPTY)))
-    assert len(calls.describe([str(number) for number in range(120)])) == 120
-    assert [len(names) for names in client.asked] == [50, 50, 20]
+def test_groups_are_asked_about_some_at_a_time_and_never_by_names_that_none_has() -> None:
+    class Admin:
+        async def call(self, name: str, names: list[str], told: object) -> dict[str, object]:
+            asked.append((name, len(names)))
+            return {one: [] for one in names if name == "committed"}
+
+    asked: list[tuple[str, int]] = []
+    groups = KafkaGroups(Admin())  # type: ignore[arg-type]
+    names = [*map(str, range(250)), "0", "", "nul\0"]
+    assert asyncio.run(groups.describe(names)) == {}
+    assert asyncio.run(groups.committed(names)).keys() == set(map(str, range(250)))
+    sizes = [GROUPS_AT_ONCE, GROUPS_AT_ONCE, 50]
+    assert asked == [(name, size) for name in ("describe", "committed") for size in sizes]
 
 
 def test_offsets_that_were_never_committed_are_left_out() -> None:
