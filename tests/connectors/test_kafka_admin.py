@@ -1,13 +1,9 @@
-"""The admin client in a process of its own: calls and outcomes cross, and no end of it is more than one call lost."""
+"""Calls of the admin client: what goes into its process, and what comes out."""
 
 import asyncio
 import io
-import os
-import signal
-import sys
 import time
 from concurrent.futures import Future
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,31 +13,13 @@ from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, Ka
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigSource
 
-from connectors.cluster import Group, Member, NewTopic, Refusal, Setting, SettingValue
-from connectors.kafka_admin import KafkaAdmin
+from connectors.cluster import Group, Member, NewTopic, Setting, SettingValue
 from connectors.kafka_admin_calls import AdminCalls
 from connectors.kafka_admin_process import SIZE_BYTES, Call, Outcome, framed, outcome, serve
 from connectors.kafka_cluster import GROUPS_AT_ONCE, KafkaGroups
-from connectors.kafka_questions import MOST_AT_ONCE
-from connectors.ports import Away
 from schemas.log import TopicPartition
 
 NEW = NewTopic("t", 3, 1, (), {"cleanup.policy": "compact"})
-# A process that ends, instead of answering, for each call but "groups"; "wait" is never answered.
-CHILD = """
-import sys, msgspec, os
-from connectors.kafka_admin_process import *
-while size := sys.stdin.buffer.read(SIZE_BYTES):
-    call = msgspec.msgpack.decode(sys.stdin.buffer.read(int.from_bytes(size, "big")), type=Call)
-    if call.name == "groups":
-        sys.stdout.buffer.write(framed(Outcome(call.number, msgspec.Raw(msgspec.msgpack.encode(["a", str(os.getpid())])))))
-        sys.stdout.buffer.flush()
-    elif call.name == "refuse":
-        sys.stdout.buffer.write(framed(Outcome(call.number, msgspec.Raw(msgspec.msgpack.encode(None)), 36, "is there")))
-        sys.stdout.buffer.flush()
-    elif call.name != "wait":
-        os.abort()
-"""
 
 
 def done(value: Any = None) -> "Future[Any]":
@@ -129,17 +107,6 @@ def test_a_call_that_nobody_waits_for_any_more_is_not_made() -> None:
     serve(calls, io.BytesIO(late + early), outgoing)  # type: ignore[arg-type]
     assert msgspec.msgpack.decode(written.result(10)[SIZE_BYTES:], type=Outcome).number == 2
     assert len(client.asked) == 1
-
-
-def test_a_process_that_can_t_be_started_is_told(tmp_path: Path) -> None:
-    async def ask() -> None:
-        made = KafkaAdmin("nowhere:1", 1.0)
-        made._command = (str(tmp_path / "nothing"),)
-        for _ in range(2):
-            with pytest.raises(Away, match="can't be started"):
-                await made.call("groups", told=list[str])
-
-    asyncio.run(ask())
 
 
 def test_what_is_left_out_the_broker_chooses_and_assignments_count() -> None:
@@ -249,79 +216,3 @@ def test_a_list_of_groups_that_lacks_some_is_none() -> None:
     listed = SimpleNamespace(valid=[], errors=[KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE)])
     with pytest.raises(KafkaException):
         calls_of(done(listed))[0].groups()
-
-
-def admin(directory: Path, seconds: float = 2.0) -> KafkaAdmin:
-    child = directory / "child.py"
-    child.write_text(CHILD)
-    made = KafkaAdmin("nowhere:1", seconds)
-    made._command = (sys.executable, str(child))
-    return made
-
-
-async def ended(pid: int) -> None:
-    """Wait until the process is gone."""
-    while True:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return
-        await asyncio.sleep(0.01)
-
-
-def test_the_process_is_started_by_the_first_call_and_ends_when_closed(tmp_path: Path) -> None:
-    async def ask() -> None:
-        made = admin(tmp_path)
-        assert made.pid is None
-        first, second = await asyncio.gather(made.call("groups", told=list[str]), made.call("groups", told=list[str]))
-        assert first == second == ["a", str(made.pid)]
-        pid = made.pid
-        assert pid is not None
-        await made.close()
-        async with asyncio.timeout(10):
-            await ended(pid)
-
-    asyncio.run(ask())
-
-
-def test_when_it_dies_all_who_wait_are_told_and_the_next_call_has_another(tmp_path: Path) -> None:
-    async def ask() -> None:
-        made = admin(tmp_path)
-        _, before = await made.call("groups", told=list[str])
-        calls = [made.call("wait", told=None) for _ in range(5)] + [made.call("die", told=None)]
-        outcomes = await asyncio.gather(*calls, return_exceptions=True)
-        assert [type(one) for one in outcomes] == [Away] * 6
-        _, after = await made.call("groups", told=list[str])
-        assert after != before
-        assert made.pid is not None
-        os.kill(made.pid, signal.SIGKILL)
-        async with asyncio.timeout(10):
-            await ended(made.pid)
-        await asyncio.sleep(0)
-        await made.close()
-
-    asyncio.run(ask())
-
-
-def test_who_waits_too_long_is_told_and_so_many_wait_and_no_more(tmp_path: Path) -> None:
-    async def ask() -> None:
-        made = admin(tmp_path, seconds=0.1)
-        await made.call("groups", told=list[str])
-        calls = [made.call("wait", told=None) for _ in range(MOST_AT_ONCE + 1)]
-        outcomes = await asyncio.gather(*calls, return_exceptions=True)
-        assert [type(one) for one in outcomes] == [Away] * (MOST_AT_ONCE + 1)
-        assert "wait for an answer" in str(outcomes[-1])
-        assert (await made.call("groups", told=list[str]))[0] == "a"
-        await made.close()
-
-    asyncio.run(ask())
-
-
-def test_what_the_cluster_refuses_is_told(tmp_path: Path) -> None:
-    async def ask() -> None:
-        made = admin(tmp_path)
-        with pytest.raises(Refusal, match="is there"):
-            await made.call("refuse", told=None)
-        await made.close()
-
-    asyncio.run(ask())
