@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -72,6 +73,15 @@ def test_the_process_is_started_by_the_first_call_and_ends_when_closed(tmp_path:
             await ended(pid)
 
     asyncio.run(ask())
+
+
+def test_it_ends_with_its_input() -> None:
+    """So it never outlives an ingress, however that ends."""
+    module = "connectors.kafka_admin_process"
+    running = subprocess.Popen((sys.executable, "-m", module, "127.0.0.1:1", "1"), stdin=subprocess.PIPE)
+    assert running.stdin is not None
+    running.stdin.close()
+    assert running.wait(20) == 0
 
 
 def test_when_it_dies_all_who_wait_are_told_and_the_next_call_has_another(tmp_path: Path) -> None:
