@@ -8,6 +8,7 @@ connections, it tries again without a pause, a whole core's worth. Neither may h
 import asyncio
 import logging
 import sys
+import time
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -61,11 +62,14 @@ class KafkaAdmin:
         try:
             async with asyncio.timeout(patience):
                 process = await self._running()
-                call = Call(number, name, msgspec.Raw(msgspec.msgpack.encode(arguments)))
+                until = time.monotonic() + self._seconds
+                call = Call(number, name, until, msgspec.Raw(msgspec.msgpack.encode(arguments)))
                 _input(process).write(framed(call))
                 outcome = await future
         except TimeoutError:
             raise Away(f"the broker has not answered within {self._seconds:g} s") from None
+        except OSError as error:
+            raise Away(f"the client that asks the broker can't be started: {error}") from None
         finally:
             del self._waiting[number]
         if outcome.code:

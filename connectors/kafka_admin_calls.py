@@ -31,7 +31,6 @@ STATES = {
     ConsumerGroupState.PREPARING_REBALANCING: "PREPARING_REBALANCE",
     ConsumerGroupState.COMPLETING_REBALANCING: "COMPLETING_REBALANCE",
 }
-AT_ONCE = 50  # groups: each is a request of its own
 NO_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION})
 NO_GROUP = frozenset({KafkaError.GROUP_ID_NOT_FOUND, KafkaError.INVALID_GROUP_ID})
 
@@ -87,20 +86,14 @@ class AdminCalls:
         return sorted(group.group_id for group in listed.valid)
 
     def describe(self, names: Sequence[str]) -> dict[str, Group]:
-        found: dict[str, Group] = {}
-        for some in _portions(names):
-            futures = self._client.describe_consumer_groups(some, request_timeout=self._seconds)
-            told = _there(futures.items(), NO_GROUP)
-            # A group that is not there is told as one that is dead.
-            found |= {name: _group(group) for name, group in told.items() if group.state != ConsumerGroupState.DEAD}
-        return found
+        futures = self._client.describe_consumer_groups(list(names), request_timeout=self._seconds)
+        told = _there(futures.items(), NO_GROUP)
+        # A group that is not there is told as one that is dead.
+        return {name: _group(group) for name, group in told.items() if group.state != ConsumerGroupState.DEAD}
 
     def committed(self, names: Sequence[str]) -> dict[str, Committed]:
-        found: dict[str, Committed] = {}
-        for some in _portions(names):
-            futures = [(name, self._committed(name)) for name in some]
-            found |= {name: _offsets(told) for name, told in _there(futures, NO_GROUP).items()}
-        return found
+        futures = [(name, self._committed(name)) for name in names]
+        return {name: _offsets(told) for name, told in _there(futures, NO_GROUP).items()}
 
     def _committed(self, name: str) -> "Future[ConsumerGroupTopicPartitions]":
         asked = [ConsumerGroupTopicPartitions(name)]
@@ -137,10 +130,6 @@ def _there(futures: "Iterable[tuple[str, Future[T]]]", missing: frozenset[int]) 
             if failure.args[0].code() not in missing:
                 raise
     return found
-
-
-def _portions(names: Sequence[str]) -> Iterable[list[str]]:
-    return (list(names[first : first + AT_ONCE]) for first in range(0, len(names), AT_ONCE))
 
 
 def _operation(value: str | None) -> AlterConfigOpType:

@@ -6,6 +6,7 @@
 import os
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
@@ -21,10 +22,12 @@ SIZE_BYTES = 4  # in front of every message, most significant byte first
 
 
 class Call(msgspec.Struct, array_like=True):
-    """A call of AdminCalls. `arguments` are those of the call, as a list."""
+    """A call of AdminCalls. `arguments` are those of the call, as a list. Nobody waits for it after `until`, by the clock
+    time.monotonic, which all processes share."""
 
     number: int
     name: str
+    until: float
     arguments: msgspec.Raw
 
 
@@ -64,6 +67,8 @@ def serve(calls: AdminCalls, incoming: BinaryIO, outgoing: BinaryIO) -> None:
     writing = threading.Lock()
 
     def answer(call: Call) -> None:
+        if time.monotonic() > call.until:
+            return  # else calls would pile up behind a broker that does not answer
         message = framed(outcome(calls, call))
         with writing:
             outgoing.write(message)

@@ -1,6 +1,6 @@
 """What a Kafka cluster tells of itself, and changes of its topics (port Cluster), asked for from an asyncio loop."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from confluent_kafka import Consumer, KafkaException
@@ -15,6 +15,7 @@ from connectors.ports import Away
 from schemas.log import TopicPartition
 
 LATEST = -1  # as a time: behind the last record
+GROUPS_AT_ONCE = 100  # each is a request of its own, and all of a call have one time limit
 
 
 class KafkaCluster:
@@ -82,11 +83,18 @@ class KafkaGroups:
         return await self._admin.call("groups", told=list[str])
 
     async def describe(self, names: Sequence[str]) -> dict[str, Group]:
-        return await self._admin.call("describe", _possible(names), told=dict[str, Group])
+        found: dict[str, Group] = {}
+        for some in _portions(names):
+            told: dict[str, Group] = await self._admin.call("describe", some, told=dict[str, Group])
+            found |= told
+        return found
 
     async def committed(self, names: Sequence[str]) -> dict[str, dict[TopicPartition, int]]:
-        found: dict[str, Committed] = await self._admin.call("committed", _possible(names), told=dict[str, Committed])
-        return {name: dict(offsets) for name, offsets in found.items()}
+        found: dict[str, dict[TopicPartition, int]] = {}
+        for some in _portions(names):
+            told: dict[str, Committed] = await self._admin.call("committed", some, told=dict[str, Committed])
+            found |= {name: dict(offsets) for name, offsets in told.items()}
+        return found
 
 
 class KafkaChanges:
@@ -108,9 +116,10 @@ class KafkaChanges:
         return await self._admin.call("alter", topic, settings, dry, told=bool)
 
 
-def _possible(names: Sequence[str]) -> list[str]:
-    """Without names that no group has: librdkafka would take one with a NUL for the part before it."""
-    return sorted({name for name in names if name and "\0" not in name})
+def _portions(names: Sequence[str]) -> Iterator[list[str]]:
+    """The names that a group can have, some at a time: librdkafka would take one with a NUL for the part before it."""
+    possible = sorted({name for name in names if name and "\0" not in name})
+    return (possible[first : first + GROUPS_AT_ONCE] for first in range(0, len(possible), GROUPS_AT_ONCE))
 
 
 def _metadata(topic: str, consumer: Consumer, seconds: float) -> ClusterMetadata:

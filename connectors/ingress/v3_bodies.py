@@ -1,6 +1,6 @@
 """Bodies of Kafka-REST v3's requests that change topics."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -10,6 +10,14 @@ from connectors.ingress.rest_topics import TOPIC_NAME
 
 MOST = 2**31 - 1
 MOST_REPLICAS = 2**15 - 1
+
+
+def _documented(**schema: object) -> msgspec.Meta:
+    """What the OpenAPI document says of a value; it is checked further down, since it has a number of its own (40002)."""
+    return msgspec.Meta(extra_json_schema=schema)
+
+
+Count = Annotated[int, _documented(minimum=1, maximum=MOST)]
 Scalar = str | int | float | bool | None
 """A value of a setting: all are texts; a number or truth value is taken for its text, as Confluent's proxy does."""
 
@@ -31,9 +39,9 @@ class ReplicasIn(msgspec.Struct, forbid_unknown_fields=True):
 class CreateTopicIn(msgspec.Struct, forbid_unknown_fields=True):
     """A topic to be made. What is left out is as the cluster's defaults say."""
 
-    topic_name: str
-    partitions_count: int | None = None
-    replication_factor: int | None = None
+    topic_name: Annotated[str, _documented(pattern=f"^{TOPIC_NAME.pattern}$")]
+    partitions_count: Count | None = None
+    replication_factor: Annotated[int, _documented(minimum=1, maximum=MOST_REPLICAS)] | None = None
     replicas_assignments: list[ReplicasIn] = []
     configs: list[ConfigIn] = []
     validate_only: bool = False
@@ -42,7 +50,7 @@ class CreateTopicIn(msgspec.Struct, forbid_unknown_fields=True):
 class PartitionsIn(msgspec.Struct, forbid_unknown_fields=True):
     """How many partitions there shall be."""
 
-    partitions_count: int
+    partitions_count: Count
 
 
 class ValueIn(msgspec.Struct, forbid_unknown_fields=True):

@@ -113,7 +113,7 @@ def _group_routes(groups: V3Groups) -> list[Route]:
 
 
 def _shows(path: str, handler: Handler, summary: str, document: str) -> Route:
-    return _route("GET", path, handler, summary, (Told(200, document),), _ASKING if "{" in path else (401, 406, 503))
+    return _route("GET", path, handler, summary, (Told(200, document),), _ASKING if "{" in path else (401, 403, 406, 503))
 
 
 def _changes(

@@ -1,12 +1,9 @@
-"""The admin client in a process of its own: calls and outcomes cross, and no end of it is more than one call lost."""
+"""Calls of the admin client: what goes into its process, and what comes out."""
 
 import asyncio
 import io
-import os
-import signal
-import sys
+import time
 from concurrent.futures import Future
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,30 +13,13 @@ from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, Ka
 from confluent_kafka import TopicPartition as KafkaTopicPartition
 from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigSource
 
-from connectors.cluster import Group, Member, NewTopic, Refusal, Setting, SettingValue
-from connectors.kafka_admin import KafkaAdmin
+from connectors.cluster import Group, Member, NewTopic, Setting, SettingValue
 from connectors.kafka_admin_calls import AdminCalls
 from connectors.kafka_admin_process import SIZE_BYTES, Call, Outcome, framed, outcome, serve
-from connectors.kafka_questions import MOST_AT_ONCE
-from connectors.ports import Away
+from connectors.kafka_cluster import GROUPS_AT_ONCE, KafkaGroups
 from schemas.log import TopicPartition
 
 NEW = NewTopic("t", 3, 1, (), {"cleanup.policy": "compact"})
-# A process that ends, instead of answering, for each call but "groups"; "wait" is never answered.
-CHILD = """
-import sys, msgspec, os
-from connectors.kafka_admin_process import *
-while size := sys.stdin.buffer.read(SIZE_BYTES):
-    call = msgspec.msgpack.decode(sys.stdin.buffer.read(int.from_bytes(size, "big")), type=Call)
-    if call.name == "groups":
-        sys.stdout.buffer.write(framed(Outcome(call.number, msgspec.Raw(msgspec.msgpack.encode(["a", str(os.getpid())])))))
-        sys.stdout.buffer.flush()
-    elif call.name == "refuse":
-        sys.stdout.buffer.write(framed(Outcome(call.number, msgspec.Raw(msgspec.msgpack.encode(None)), 36, "is there")))
-        sys.stdout.buffer.flush()
-    elif call.name != "wait":
-        os.abort()
-"""
 
 
 def done(value: Any = None) -> "Future[Any]":
@@ -95,9 +75,9 @@ def calls_of(answer: "Future[Any]") -> tuple[AdminCalls, FakeClient]:
     return AdminCalls(client, 5.0), client
 
 
-def crossed(calls: AdminCalls, name: str, *arguments: object) -> Outcome:
+def crossed(calls: AdminCalls, name: str, *arguments: object, until: float = float("inf")) -> Outcome:
     """What comes out of the process for a call that goes in."""
-    incoming = io.BytesIO(framed(Call(7, name, msgspec.Raw(msgspec.msgpack.encode(arguments)))))
+    incoming = io.BytesIO(framed(Call(7, name, until, msgspec.Raw(msgspec.msgpack.encode(arguments)))))
     written: Future[bytes] = Future()
     outgoing = SimpleNamespace(write=written.set_result, flush=lambda: None)
     serve(calls, incoming, outgoing)  # type: ignore[arg-type]
@@ -113,6 +93,20 @@ def test_a_topic_crosses_whole() -> None:
     ((made, more),) = client.asked
     assert (made.topic, made.num_partitions, made.replication_factor) == ("t", 3, 1)
     assert (made.config, more["validate_only"]) == ({"cleanup.policy": "compact"}, True)
+
+
+def test_a_call_that_nobody_waits_for_any_more_is_not_made() -> None:
+    """Calls behind a broker that does not answer would pile up."""
+    calls, client = calls_of(done())
+    late, early = (
+        framed(Call(number, "create", until, msgspec.Raw(msgspec.msgpack.encode([NEW, False]))))
+        for number, until in ((1, time.monotonic() - 1), (2, time.monotonic() + 60))
+    )
+    written: Future[bytes] = Future()
+    outgoing = SimpleNamespace(write=written.set_result, flush=lambda: None)
+    serve(calls, io.BytesIO(late + early), outgoing)  # type: ignore[arg-type]
+    assert msgspec.msgpack.decode(written.result(10)[SIZE_BYTES:], type=Outcome).number == 2
+    assert len(client.asked) == 1
 
 
 def test_what_is_left_out_the_broker_chooses_and_assignments_count() -> None:
@@ -134,7 +128,7 @@ def test_an_argument_that_the_client_does_not_take_is_a_refusal() -> None:
     """librdkafka's own client, which refuses before it asks any broker."""
     calls = AdminCalls(AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}), 1.0)
     for wrong in (NewTopic("t", None, None, ((),), {}), NewTopic("t", 200_000, 1, (), {})):
-        told = outcome(calls, Call(1, "create", msgspec.Raw(msgspec.msgpack.encode([wrong, True]))))
+        told = outcome(calls, Call(1, "create", 0.0, msgspec.Raw(msgspec.msgpack.encode([wrong, True]))))
         assert told.code == KafkaError._INVALID_ARG
         assert told.message
 
@@ -197,10 +191,19 @@ def test_a_dead_group_is_none() -> None:
     assert calls_of(done(described(ConsumerGroupState.DEAD)))[0].describe(["g"]) == {}
 
 
-def test_groups_are_described_some_at_a_time() -> None:
-    calls, client = calls_of(done(described(ConsumerGroupState.EMPTY)))
-    assert len(calls.describe([str(number) for number in range(120)])) == 120
-    assert [len(names) for names in client.asked] == [50, 50, 20]
+def test_groups_are_asked_about_some_at_a_time_and_never_by_names_that_none_has() -> None:
+    class Admin:
+        async def call(self, name: str, names: list[str], told: object) -> dict[str, object]:
+            asked.append((name, len(names)))
+            return {one: [] for one in names if name == "committed"}
+
+    asked: list[tuple[str, int]] = []
+    groups = KafkaGroups(Admin())  # type: ignore[arg-type]
+    names = [*map(str, range(250)), "0", "", "nul\0"]
+    assert asyncio.run(groups.describe(names)) == {}
+    assert asyncio.run(groups.committed(names)).keys() == set(map(str, range(250)))
+    sizes = [GROUPS_AT_ONCE, GROUPS_AT_ONCE, 50]
+    assert asked == [(name, size) for name in ("describe", "committed") for size in sizes]
 
 
 def test_offsets_that_were_never_committed_are_left_out() -> None:
@@ -213,79 +216,3 @@ def test_a_list_of_groups_that_lacks_some_is_none() -> None:
     listed = SimpleNamespace(valid=[], errors=[KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE)])
     with pytest.raises(KafkaException):
         calls_of(done(listed))[0].groups()
-
-
-def admin(directory: Path, seconds: float = 2.0) -> KafkaAdmin:
-    child = directory / "child.py"
-    child.write_text(CHILD)
-    made = KafkaAdmin("nowhere:1", seconds)
-    made._command = (sys.executable, str(child))
-    return made
-
-
-async def ended(pid: int) -> None:
-    """Wait until the process is gone."""
-    while True:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return
-        await asyncio.sleep(0.01)
-
-
-def test_the_process_is_started_by_the_first_call_and_ends_when_closed(tmp_path: Path) -> None:
-    async def ask() -> None:
-        made = admin(tmp_path)
-        assert made.pid is None
-        first, second = await asyncio.gather(made.call("groups", told=list[str]), made.call("groups", told=list[str]))
-        assert first == second == ["a", str(made.pid)]
-        pid = made.pid
-        assert pid is not None
-        await made.close()
-        async with asyncio.timeout(10):
-            await ended(pid)
-
-    asyncio.run(ask())
-
-
-def test_when_it_dies_all_who_wait_are_told_and_the_next_call_has_another(tmp_path: Path) -> None:
-    async def ask() -> None:
-        made = admin(tmp_path)
-        _, before = await made.call("groups", told=list[str])
-        calls = [made.call("wait", told=None) for _ in range(5)] + [made.call("die", told=None)]
-        outcomes = await asyncio.gather(*calls, return_exceptions=True)
-        assert [type(one) for one in outcomes] == [Away] * 6
-        _, after = await made.call("groups", told=list[str])
-        assert after != before
-        assert made.pid is not None
-        os.kill(made.pid, signal.SIGKILL)
-        async with asyncio.timeout(10):
-            await ended(made.pid)
-        await asyncio.sleep(0)
-        await made.close()
-
-    asyncio.run(ask())
-
-
-def test_who_waits_too_long_is_told_and_so_many_wait_and_no_more(tmp_path: Path) -> None:
-    async def ask() -> None:
-        made = admin(tmp_path, seconds=0.1)
-        await made.call("groups", told=list[str])
-        calls = [made.call("wait", told=None) for _ in range(MOST_AT_ONCE + 1)]
-        outcomes = await asyncio.gather(*calls, return_exceptions=True)
-        assert [type(one) for one in outcomes] == [Away] * (MOST_AT_ONCE + 1)
-        assert "wait for an answer" in str(outcomes[-1])
-        assert (await made.call("groups", told=list[str]))[0] == "a"
-        await made.close()
-
-    asyncio.run(ask())
-
-
-def test_what_the_cluster_refuses_is_told(tmp_path: Path) -> None:
-    async def ask() -> None:
-        made = admin(tmp_path)
-        with pytest.raises(Refusal, match="is there"):
-            await made.call("refuse", told=None)
-        await made.close()
-
-    asyncio.run(ask())
