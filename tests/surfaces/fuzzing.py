@@ -23,7 +23,7 @@ CHECKS = (
     "missing_required_header",
 )
 KNOWN = 0.7  # of the values that a path parameter takes
-PATIENCE = 180  # seconds
+PATIENCE = 400  # seconds; a tenth of it is usual
 
 
 @dataclass(frozen=True)
