@@ -94,7 +94,7 @@ def test_the_upcaster_of_the_example_upcasts() -> None:
         **now.schema,
         "fields": [{**one, "unit": "ms"} if one["name"] == "uptime" else one for one in now.schema["fields"]],
     }
-    values = {name: value for name, value in _values(now.schema).items()}
+    values = _values(now.schema)
     body = encode(now, {**values, "uptime": 5_000})
     assert Upcasting(now, {1: before}, (step,)).decoder(before).decode(body) == {**values, "uptime": 5}
 
