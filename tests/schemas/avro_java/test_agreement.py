@@ -27,8 +27,8 @@ FULL_NAME_IN_A_UNION = re.compile(r"AvroTypeException: Found [\w.]+, expecting "
 
 
 @pytest.fixture(scope="module")
-def java() -> Iterator[JavaAvro]:
-    with java_avro() as oracle:
+def java(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JavaAvro]:
+    with java_avro(tmp_path_factory.mktemp("oracle")) as oracle:
         yield oracle
 
 
