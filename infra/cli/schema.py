@@ -8,7 +8,6 @@ from infra.cli.command import Commands, Run, add_command, fail, print_json
 from infra.settings import Settings
 
 if TYPE_CHECKING:
-    from infra.evolution.live import Report
     from schemas.contract import Contract, RecordType
 
 SAMPLE = 200
@@ -90,8 +89,10 @@ def _check(options: argparse.Namespace, settings: Settings) -> int:
     from schemas.contract import HERE, load
 
     root = options.root or HERE
+    if options.topic and not options.live:
+        return fail("--topic says which topic to read, which only --live does", 2)
     found = check(root)
-    told: dict[str, Any] = {"findings": [finding._asdict() for finding in found]}
+    told: dict[str, Any] = {"findings": [finding._asdict() for finding in found], "notes": []}
     lines = [str(finding) for finding in found]
     if found and (options.registry or options.live):
         lines.append("not compared with registry or log, as the contract is not sound by itself")
@@ -106,7 +107,7 @@ def _check(options: argparse.Namespace, settings: Settings) -> int:
     if options.json:
         print_json(told)
         return 1 if lines else 0
-    for note in told.get("live", {}).get("notes", ()):
+    for note in told["notes"]:
         print(f"note: {note}")
     print("\n".join([*lines, f"{len(lines)} findings" if lines else "the contract is sound"]))
     return 1 if lines else 0
@@ -122,34 +123,32 @@ def _beside_the_registry(settings: Settings, contract: "Contract", told: dict[st
     finally:
         registry.close()
     told["registry"] = [subject.as_json() for subject in found]
+    told["notes"] += [f"{subject.subject}: the registry does not have it yet" for subject in found if not subject.versions]
     return [f"{subject.subject}: {finding}" for subject in found for finding in subject.findings]
 
 
 def _in_the_log(
     options: argparse.Namespace, settings: Settings, contract: "Contract", root: Path, told: dict[str, Any]
 ) -> list[str]:
+    from dataclasses import asdict
+
+    from connectors.kafka_log import KafkaLog
     from connectors.registry import ConfluentRegistry
-    from infra import compose
     from infra.evolution.live import LiveCheck
     from projections.catalogue import CATALOGUE
     from schemas.upcasters import UPCASTERS
 
     registry = ConfluentRegistry(settings.registry, timeout=15.0)
-    log = compose.log_reader(settings)
+    log = KafkaLog(settings.kafka, batch_records=50, queued_kilobytes=8_192)  # records may be of 10 MB
     try:
         made = LiveCheck(log, contract, root, registry.schema, CATALOGUE, UPCASTERS)
         report = made.run(options.topic or contract.topics, options.sample)
     finally:
         log.close()
         registry.close()
-    told["live"] = _as_json(report)
+    told["live"] = asdict(report)
+    told["notes"] += told["live"].pop("notes")
     return [str(finding) for finding in report.findings]
-
-
-def _as_json(report: "Report") -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(report)
 
 
 def _release(options: argparse.Namespace, _settings: Settings) -> int:

@@ -2,7 +2,8 @@
 newest. Schema ids that occur only between two slices are not met."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -12,6 +13,7 @@ from schemas.wire import PREFIX_BYTES, NotFramed, schema_id
 
 SLICES = 8  # of a partition, evenly spaced; the first holds its oldest records, the last its newest
 SMALLEST_SLICE = 50
+MOST_BYTES = 64_000_000  # of a topic's sample; a slice ends early where its share is used up
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +39,23 @@ class Sample:
     records: dict[int, list[Record]] = field(default_factory=dict)
 
 
-def sample(log: LogReader, topic: str, per_id: int) -> Sample:
+def sample(log: LogReader, topic: str, per_id: int, most_bytes: int = MOST_BYTES) -> Sample:
     """At most `per_id` records of each schema id, spread over partitions and time as evenly as they come. Raises Away."""
     bounds = log.bounds([topic])
     found = Sample(held=sum(end - low for low, end in bounds.values()))
     size = max(SMALLEST_SLICE, -(-2 * per_id // max(1, len(bounds))))
+    share = most_bytes // max(1, SLICES * len(bounds))
     by_slice: list[dict[int, list[Record]]] = []
     for source, (low, end) in bounds.items():
         for start, stop in slices(low, end, size):
             met: dict[int, list[Record]] = {}
-            for number, record in _framed(log, source, (start, stop), found):
-                met.setdefault(number, []).append(record)
+            held = 0
+            with closing(_framed(log, source, (start, stop), found)) as framed:
+                for number, record in framed:
+                    met.setdefault(number, []).append(record)
+                    held += len(record.body)
+                    if held > share:
+                        break
             by_slice.append(met)
     for number in sorted({number for met in by_slice for number in met}):
         found.records[number] = _spread([met.get(number, []) for met in by_slice], per_id)
@@ -62,7 +70,9 @@ def slices(low: int, end: int, size: int) -> list[tuple[int, int]]:
     return [(start, start + size) for start in starts]
 
 
-def _framed(log: LogReader, source: TopicPartition, within: tuple[int, int], found: Sample) -> Iterator[tuple[int, Record]]:
+def _framed(
+    log: LogReader, source: TopicPartition, within: tuple[int, int], found: Sample
+) -> Generator[tuple[int, Record], None, None]:
     for batch in _read(log, source, within):
         found.read += len(batch)
         for offset, key, value in zip(batch.offsets, batch.keys, batch.values, strict=True):

@@ -53,3 +53,14 @@ def test_slices_are_disjoint_and_reach_both_ends(low: int, count: int, size: int
     assert all(one[1] <= other[0] for one, other in pairwise(made))
     if count:
         assert (made[0][0], made[-1][1]) == (low, low + count)
+
+
+def test_large_records_are_fewer() -> None:
+    log = MemoryLog({"t": 2}, batch_records=10)
+    for i in range(4_000):
+        log.append(TopicPartition("t", i % 2), b"k", prefix(1) + bytes(10_000))
+    found = sample(log, "t", 200, most_bytes=1_000_000)
+    (records,) = found.records.values()
+    assert 100 <= len(records) <= 116  # a share may be passed by one record
+    assert {record.source.partition for record in records} == {0, 1}
+    assert found.read < 500

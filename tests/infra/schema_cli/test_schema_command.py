@@ -99,6 +99,8 @@ def test_a_dry_run_changes_nothing(schema: Command, registry: ConfluentRegistry)
         (subject, "new subject", None) for subject in SUBJECTS
     ]
     assert not said.json["done"]
+    beside = schema("check", "--registry")
+    assert (beside.code, beside.out.count("the registry does not have it yet")) == (0, len(SUBJECTS))
     assert [registry.versions(subject) for subject in SUBJECTS] == [[] for _ in SUBJECTS]
 
 
@@ -218,6 +220,7 @@ def test_check_in_the_log(stack: Stack, schema: Command, registry: ConfluentRegi
 
 def test_wrong_use_and_services_away(schema: Command) -> None:
     assert schema("check", "--live", "--topic", "nothing").code == 2
+    assert schema("check", "--topic", "fleet.telemetry").code == 2
     away = load({"FLEETLOG_REGISTRY_URL": "http://127.0.0.1:1", "FLEETLOG_BOOTSTRAP_SERVERS": "127.0.0.1:1"})
     for arguments in (
         ("check", "--registry"),

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 import struct
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.stack import jars
+from infra.settings import Settings
+from infra.stack import jars, java
 
 SOURCE = Path(__file__).with_name("Oracle.java")
 NEEDED = (
@@ -19,6 +19,9 @@ NEEDED = (
     "org.slf4j.slf4j-api-",
     "org.apache.commons.commons-compress-",
 )
+
+# The stack's JVM has no compiler.
+COMPILER = {"org.eclipse.jdt:ecj:3.42.0": "29f6d3918ee02db4400c103bc25dd90a22491c3a395867d9393070cb96a7dd29"}
 
 
 class JavaAvro:
@@ -39,16 +42,16 @@ class JavaAvro:
 
 
 @contextmanager
-def java_avro() -> Iterator[JavaAvro]:
-    """The Avro that the schema registry brings along, started from its source by the `java` of the machine, as the
-    stack's own runtime holds no compiler."""
-    java = shutil.which("java")
-    assert java is not None, "the tests need a Java 17 (with its compiler) on the PATH"
+def java_avro(folder: Path) -> Iterator[JavaAvro]:
+    """The Avro that the schema registry brings along, on the stack's JVM; compiled into `folder`."""
     library = jars.directory() / "registry" / "lib" / "main"
-    found = [str(path) for path in sorted(library.glob("*.jar")) if path.name.startswith(NEEDED)]
-    command = [java, "-XX:TieredStopAtLevel=1", "-cp", ":".join(found), str(SOURCE)]
+    path = ":".join([str(jar) for jar in sorted(library.glob("*.jar")) if jar.name.startswith(NEEDED)] + [str(folder)])
+    machine = [str(java.binary(Settings())), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+    (compiler,) = jars.fetch(COMPILER).values()
+    subprocess.run([*machine, "-jar", str(compiler), "-17", "-cp", path, "-d", str(folder), str(SOURCE)], check=True)
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [*machine, "-cp", path, SOURCE.stem], stdin=pipe, stdout=pipe, stderr=nowhere, text=True
     ) as process:
         try:
             yield JavaAvro(process)

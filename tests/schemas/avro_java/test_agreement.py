@@ -27,8 +27,8 @@ FULL_NAME_IN_A_UNION = re.compile(r"AvroTypeException: Found [\w.]+, expecting "
 
 
 @pytest.fixture(scope="module")
-def java() -> Iterator[JavaAvro]:
-    with java_avro() as oracle:
+def java(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JavaAvro]:
+    with java_avro(tmp_path_factory.mktemp("oracle")) as oracle:
         yield oracle
 
 
@@ -187,3 +187,24 @@ def test_a_type_within_itself_is_decided_by_all_of_it(java: JavaAvro) -> None:
     reader, writer = nested("int"), nested("string")
     assert not java.ask(reader, writer)["compatible"]
     assert "last" in [fault.path for fault in incompatibilities(named(reader), named(writer))]
+
+
+def test_what_was_decided_on_a_ground_that_proved_wrong_is_decided_anew(java: JavaAvro) -> None:
+    """S is looked into while R, which it holds, is still taken to be readable; R is not, and so neither is S. Java keeps
+    its first verdict on S, and then can't read it."""
+
+    def a_r(bad: str) -> Any:
+        inner = record(field("outer", ["null", "a.R"]), name="a.S")
+        return record(field("inner", ["null", inner]), field("bad", bad))
+
+    b_r = record(field("bad", "string"), name="b.R")
+    writer = record(field("x", a_r("string")), field("y", "a.S"), name="a.T")
+    reader = record(field("x", [a_r("int"), b_r]), field("y", "a.S"), name="a.T")
+    body = b"\0\0" + b"\2\0\0"  # x: no inner, bad is empty; y: an R without inner, whose bad is empty
+    answer = java.ask(reader, writer, [body])
+    assert answer["compatible"]
+    assert "error" in answer["values"][0]
+    (fault,) = incompatibilities(named(reader), named(writer))
+    assert fault.path.startswith("y.outer")
+    with pytest.raises(Undecodable):
+        Decoder(writer, reader).decode(body)
