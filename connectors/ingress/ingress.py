@@ -29,6 +29,10 @@ from connectors.ingress.rest_writer import RestWriter
 from connectors.ingress.routes import device_routes, operation_routes
 from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ingress.uploads import Uploads
+from connectors.ingress.v3_record_routes import v3_record_routes
+from connectors.ingress.v3_records import V3Records
+from connectors.ingress.v3_records_schemas import V3Schemas
+from connectors.ingress.v3_records_target import Tools
 from connectors.ports import Away
 from connectors.process import give_back_memory, spare_collector
 from schemas.contract import Contract, RecordType
@@ -71,7 +75,9 @@ class Ingress:
         topics = RestTopics(access, self._contract, self._outside.producer)
         schemas = RestSchemas(self._schema_ids)
         v2 = RestV2(self._options, topics, self.bodies, writer, schemas, self._deadlines)
-        return rest_routes(v2, RestMetadata(topics, self._outside.cluster))
+        tools = Tools(self._options, self.bodies, writer, self._deadlines)
+        v3_records = V3Records(tools, topics, self._outside.cluster, V3Schemas(schemas, self._schema_ids))
+        return [*rest_routes(v2, RestMetadata(topics, self._outside.cluster)), *v3_record_routes(v3_records)]
 
     def _operation_routes(self) -> list[Route]:
         return operation_routes(Operations(self.checks, self.metrics, lambda: self._document))

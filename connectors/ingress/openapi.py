@@ -8,6 +8,7 @@ import msgspec
 from connectors.http.request import Route
 from connectors.ingress.answers import DOCUMENTS
 from connectors.ingress.rest_answers import REST_DOCUMENTS
+from connectors.ingress.v3_records_answers import V3_RECORD_DOCUMENTS
 from schemas.json_form import RequestForm
 
 REF = "#/components/schemas/{name}"
@@ -68,7 +69,7 @@ def answers(name: str, batch: bool = False, faults: Sequence[int] = tuple(FAULTS
 
 def document(routes: Sequence[Route]) -> bytes:
     """The whole document, as JSON."""
-    _, components = msgspec.json.schema_components((*DOCUMENTS, *REST_DOCUMENTS), ref_template=REF)
+    _, components = msgspec.json.schema_components((*DOCUMENTS, *REST_DOCUMENTS, *V3_RECORD_DOCUMENTS), ref_template=REF)
     paths: dict[str, Schema] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = dict(route.describe)

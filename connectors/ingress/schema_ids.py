@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from connectors.ports import Away, SchemaRegistry
+from connectors.ports import Away, Latest, SchemaRegistry, Version
 from schemas.contract import RecordType, Schema, Topic
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,14 @@ class SchemaIds:
             SchemaRefused: it does not take the schema.
         """
         return self._registry.register(subject, schema)
+
+    def version(self, subject: str, number: int | Latest) -> Version:
+        """A version of a subject.
+
+        Raises:
+            Away, UnknownSchema: as the port SchemaRegistry.
+        """
+        return self._registry.version(subject, number)
 
     def schema(self, schema_id: int) -> Schema:
         """The schema under an id.
