@@ -8,15 +8,15 @@ from connectors.ingress.rest_answers import RestError
 from connectors.ingress.rest_writer import Written
 
 
-class DataOut(msgspec.Struct, omit_defaults=True, gc=False, frozen=True):
-    """A key or value as it was written: bytes, type, and its schema. `schema_version` is told where one was named, or the
-    latest taken."""
+class DataOut(msgspec.Struct, omit_defaults=True, gc=False, frozen=True, kw_only=True):
+    """A key or value as it was written: type, schema, and how many bytes. `schema_version` is told where one was named, or
+    the latest taken."""
 
-    size: int
     type: str | None = None
     subject: str | None = None
     schema_id: int | None = None
     schema_version: int | None = None
+    size: int
 
 
 class RecordOut(msgspec.Struct, omit_defaults=True, gc=False):

@@ -13,7 +13,7 @@ from schemas.contract import Topic
 
 REMEMBERED = 1000
 LATEST_SECONDS = 1.0  # how old a latest version may be: a stream asks once a second, not once a record
-_Asked = tuple[str, str, str | None, str | None, int | None, int | str | None, str | None]
+_Asked = tuple[str, str, str | None, str | None, str | None, int | None, int | str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class V3Schemas:
                 not answer.
         """
         strategy, version, text = data.subject_name_strategy, data.schema_version, data.schema
-        asked = (topic, part, data.subject, strategy, data.schema_id, version, text)
+        asked = (topic, part, data.type, data.subject, strategy, data.schema_id, version, text)
         known = self._found.get(asked)
         if known is not None and known.until > time.monotonic():
             return known

@@ -7,12 +7,13 @@ import msgspec
 from connectors.http.request import Fault
 from connectors.ingress.avro_json import Misfit
 from connectors.ingress.rest_schemas import ContractForm
-from connectors.ingress.rest_values import NULL, binary_bytes
+from connectors.ingress.rest_values import binary_bytes
 from connectors.ingress.v3_records_answers import DataOut
 from connectors.ingress.v3_records_in import DataIn, RecordIn, bad_record
-from connectors.ingress.v3_records_schemas import V3Schemas
+from connectors.ingress.v3_records_schemas import Found, V3Schemas
 from schemas.contract import Topic
 
+NULL = msgspec.Raw(b"null")
 PLAIN = frozenset({"BINARY", "JSON", "STRING"})
 NOT_WRITTEN = frozenset({"JSONSCHEMA", "PROTOBUF"})
 
@@ -43,8 +44,8 @@ class Conversion:
         if data.type in PLAIN:
             return _plain(part, data)
         _check_written(part, data)
-        if bytes(data.data) == NULL:
-            return None, DataOut(0, data.type)
+        if data.data == NULL:
+            return None, DataOut(size=0, type=data.type)
         try:
             found = await self.schemas.find(self.topic, part, data)
             content = found.form.framed(_decoded(part, data))
@@ -52,12 +53,12 @@ class Conversion:
             raise _misfit(part, fault) from None
         except Fault as fault:
             raise _placed(part, fault) from None
-        return content, DataOut(len(content), "AVRO", found.subject, found.form.schema_id, found.version)
+        return content, _avro_out(content, found)
 
     async def _of_contract(self, record: RecordIn, declared: Topic) -> tuple[Converted, Converted]:
         """The key is the value's own field, as everywhere in the fleet's log."""
         data = record.value
-        if data is None or bytes(data.data) == NULL:
+        if data is None or data.data == NULL:
             raise bad_record("$.value", "is null, which the contract does not know on this topic")
         if data.type not in (None, "AVRO"):
             raise Fault(415, "UNSUPPORTED_TYPE", f"$.value.type: {declared.name} takes AVRO only")
@@ -70,10 +71,17 @@ class Conversion:
         except Fault as fault:
             raise _placed("value", fault) from None
         own = str(values[declared.key]).encode()
-        return (own, _own_key(record.key, own, declared)), (
-            content,
-            DataOut(len(content), "AVRO", found.subject, found.form.schema_id, found.version),
-        )
+        return (own, _own_key(record.key, own, declared)), (content, _avro_out(content, found))
+
+
+def _avro_out(content: bytes, found: Found) -> DataOut:
+    return DataOut(
+        type="AVRO",
+        subject=found.subject,
+        schema_id=found.form.schema_id,
+        schema_version=found.version,
+        size=len(content),
+    )
 
 
 def _own_key(given: DataIn | None, own: bytes, declared: Topic) -> DataOut | None:
@@ -93,8 +101,8 @@ def _plain(part: str, data: DataIn) -> Converted:
     kind = data.type
     _check_alone(part, data)
     raw = data.data
-    if bytes(raw) == NULL:
-        return None, DataOut(0, kind)
+    if raw == NULL:
+        return None, DataOut(size=0, type=kind)
     try:
         if kind == "JSON":
             content = msgspec.json.format(raw, indent=-1)
@@ -107,7 +115,7 @@ def _plain(part: str, data: DataIn) -> Converted:
         raise _misfit(part, fault) from None
     except (msgspec.MsgspecError, ValueError) as error:
         raise bad_record(f"$.{part}.data", f"is not JSON: {error}") from None
-    return content, DataOut(len(content), kind)
+    return content, DataOut(size=len(content), type=kind)
 
 
 def _string(raw: msgspec.Raw) -> bytes:
