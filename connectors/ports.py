@@ -157,7 +157,6 @@ class SchemaRegistry(Protocol):
             Away: it does not answer, and the id is not cached.
         """
 
-
     def version(self, subject: str, number: "int | Latest") -> "Version":
         """A version of a subject. A numbered one is cached for good; of the latest, what was told last is the answer while
         the registry is away.

@@ -96,9 +96,7 @@ def _whole(outcomes: Sequence[Outcome]) -> Answer:
     return Answer(_lines(outcomes), worst.status, JSON, worst.headers)
 
 
-async def _parts(
-    first: list[Outcome], outcomes: Outcomes, reading: "asyncio.Task[None]"
-) -> AsyncGenerator[bytes, None]:
+async def _parts(first: list[Outcome], outcomes: Outcomes, reading: "asyncio.Task[None]") -> AsyncGenerator[bytes, None]:
     """Results as they are decided. The reading ends with them."""
     try:
         found = first

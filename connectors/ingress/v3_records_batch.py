@@ -97,7 +97,7 @@ def _entries(body: bytes, most: int) -> dict[str, msgspec.Raw]:
         entries = _BATCHES.decode(body).entries
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `")
-        raise Fault(400, "BAD_RECORD", f"{place.rstrip('`') or '$'}: {message}; expected {{\"entries\": [...]}}") from None
+        raise Fault(400, "BAD_RECORD", f'{place.rstrip("`") or "$"}: {message}; expected {{"entries": [...]}}') from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise malformed(body, str(error)) from None
     if not 1 <= len(entries) <= most:

@@ -66,7 +66,9 @@ class V3Schemas:
             form = _there(await self._forms.form(subject or "", None, data.schema_id))
             return Found(form, subject or _by_record(_name(form.schema), topic, part, data), None)
         if subject is None:
-            detail = f"$.{part}: Cannot use 'subject_name_strategy={data.subject_name_strategy}' without schema_id or schema."
+            detail = (
+                f"$.{part}: Cannot use 'subject_name_strategy={data.subject_name_strategy}' without schema_id or schema."
+            )
             raise Fault(400, "BAD_RECORD", detail)
         version = await self._version(subject, data)
         form = _there(await self._forms.form(subject, None, version.schema_id))
@@ -77,7 +79,9 @@ class V3Schemas:
         by_name = {None: subject, "TOPIC_NAME": f"{topic.name}-value", "RECORD_NAME": topic.record.full_name}
         named = data.subject or by_name.get(data.subject_name_strategy, f"{topic.name}-{topic.record.full_name}")
         if named != subject:
-            raise Fault(422, "INVALID_SCHEMA", f"the records of {topic.name} are of the subject {subject}, not {named[:250]}")
+            raise Fault(
+                422, "INVALID_SCHEMA", f"the records of {topic.name} are of the subject {subject}, not {named[:250]}"
+            )
         text, schema_id, number = data.schema, data.schema_id, None
         if text is None and schema_id is None:
             version = await self._version(subject, data)

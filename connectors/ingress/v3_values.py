@@ -144,7 +144,9 @@ def _check_alone(part: str, data: DataIn) -> None:
 
 def _check_written(part: str, data: DataIn) -> None:
     if data.type in NOT_WRITTEN:
-        raise Fault(415, "UNSUPPORTED_TYPE", f"$.{part}.type: {data.type} is not written here; BINARY, JSON, STRING, AVRO are")
+        raise Fault(
+            415, "UNSUPPORTED_TYPE", f"$.{part}.type: {data.type} is not written here; BINARY, JSON, STRING, AVRO are"
+        )
 
 
 def _misfit(part: str, fault: Misfit) -> Fault:

@@ -114,7 +114,9 @@ class Stream:
     def __init__(self, stack: Stack, cluster: str) -> None:
         host, _, port = stack.settings.ingress.rpartition("/")[2].partition(":")
         self.connection = socket.create_connection((host, int(port)), 60)
-        head = f"POST /v3/clusters/{cluster}/topics/long/records HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n"
+        head = (
+            f"POST /v3/clusters/{cluster}/topics/long/records HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n"
+        )
         head += f"x-api-key: {api_key(stack.settings)}\r\ntransfer-encoding: chunked\r\n\r\n"
         self.connection.sendall(head.encode())
         self.results: list[tuple[int, int, int]] = []  # error_code, partition, offset
@@ -156,9 +158,7 @@ def values(consumer: Consumer, topic: str) -> dict[tuple[int, int], int]:
     return found
 
 
-def test_a_broker_that_stops_in_the_middle_loses_nothing_silently(
-    stack: Stack, cluster: str, consumer: Consumer
-) -> None:
+def test_a_broker_that_stops_in_the_middle_loses_nothing_silently(stack: Stack, cluster: str, consumer: Consumer) -> None:
     stream = Stream(stack, cluster)
     sent, stopped = count(), time.monotonic()
     stream.send(next(sent) * 500, 500)

@@ -108,7 +108,9 @@ def schema(source: random.Random, depth: int = 0) -> Any:
             fields = [{"name": f"f{i}", "type": schema(source, depth + 1)} for i in range(source.randrange(3))]
             return {"type": "record", "name": name, "fields": fields}
         case 3:
-            return source.choice([{"type": "enum", "name": name, "symbols": ["A"]}, {"type": "fixed", "name": name, "size": 2}])
+            return source.choice(
+                [{"type": "enum", "name": name, "symbols": ["A"]}, {"type": "fixed", "name": name, "size": 2}]
+            )
     return source.choice(TYPES)
 
 

@@ -102,7 +102,13 @@ def test_a_record_beyond_the_limit_is_skipped_without_being_held() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"a":' * 400_000, b'{"' + b"x" * 2_000_000, b'{"' + b'\\"' * 1_000_000, b"{" * 2_000_000, b'{"a":[' + b"{}," * 600_000],
+    [
+        b'{"a":' * 400_000,
+        b'{"' + b"x" * 2_000_000,
+        b'{"' + b'\\"' * 1_000_000,
+        b"{" * 2_000_000,
+        b'{"a":[' + b"{}," * 600_000,
+    ],
     ids=["nested", "string", "escapes", "braces", "list"],
 )
 def test_what_never_ends_takes_time_in_proportion(body: bytes) -> None:

@@ -239,7 +239,10 @@ def test_a_broker_that_stays_away_is_told_for_each_record(hurried: Served) -> No
 
 
 def test_each_refusal_of_the_broker_is_told(served: Served) -> None:
-    errors = {b"1": KafkaError(KafkaError.NOT_ENOUGH_REPLICAS, retriable=True), b"2": KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)}
+    errors = {
+        b"1": KafkaError(KafkaError.NOT_ENOUGH_REPLICAS, retriable=True),
+        b"2": KafkaError(KafkaError.MSG_SIZE_TOO_LARGE),
+    }
     errors[b"3"] = KafkaError(KafkaError.INVALID_TIMESTAMP)
     served.producer.error_of = lambda sent: errors.get(sent.value or b"")
     with streaming(served) as stream:
