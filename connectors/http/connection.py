@@ -179,6 +179,8 @@ class Connection(asyncio.Protocol):
         answer = await self._answer(exchange.request)
         if exchange.gone and isinstance(answer, Answer):
             return
+        if not isinstance(answer, Answer):
+            self._wanted(exchange)  # nothing but the answer may be written once it has begun
         # A client that was not told to go on may send the body or leave it out: what follows can't be understood.
         nothing_after = self._deaf and not self._ahead and not self._last_words
         exchange.last = exchange.last or exchange.untold or nothing_after

@@ -57,7 +57,7 @@ def v3_record_routes(records: V3Records) -> list[Route]:
     many = {
         "operationId": "produce_records_batch_v3",
         "summary": "Write a batch of records",
-        "description": "Each entry succeeds or fails on its own, told by its id. If nothing was written and the same batch may "
+        "description": "Each entry succeeds or fails on its own, told by its id. If nothing was written and the batch may "
         "be taken later, the status is 429 or 503.",
         "tags": ["kafka-rest"],
         "parameters": PARAMETERS,
@@ -88,7 +88,10 @@ def _record() -> Schema:
     }
     header = {
         "type": "object",
-        "properties": {"name": {"type": "string", "minLength": 1}, "value": {"type": ["string", "null"], "format": "byte"}},
+        "properties": {
+            "name": {"type": "string", "minLength": 1},
+            "value": {"type": ["string", "null"], "format": "byte"},
+        },
         "required": ["name"],
         "additionalProperties": False,
     }

@@ -5,13 +5,21 @@ from dataclasses import dataclass
 
 from connectors.http.request import Fault
 from connectors.ingress.avro_json import JsonWriter
-from connectors.ingress.rest_schemas import AvroForm, ContractForm, RestSchemas, looked_up, schema_of
+from connectors.ingress.remembered import Remembered
+from connectors.ingress.rest_schemas import (
+    REMEMBERED,
+    REMEMBERED_CHARACTERS,
+    AvroForm,
+    ContractForm,
+    RestSchemas,
+    looked_up,
+    schema_of,
+)
 from connectors.ingress.schema_ids import SchemaIds
 from connectors.ingress.v3_records_in import DataIn
 from connectors.ports import Version
 from schemas.contract import Topic
 
-REMEMBERED = 1000
 LATEST_SECONDS = 1.0  # how old a latest version may be: a stream asks once a second, not once a record
 _Asked = tuple[str, str, str | None, str | None, str | None, int | None, int | str | None, str | None]
 
@@ -32,7 +40,7 @@ class V3Schemas:
 
     def __init__(self, forms: RestSchemas, schema_ids: SchemaIds) -> None:
         self._forms, self._schema_ids = forms, schema_ids
-        self._found: dict[_Asked, Found] = {}
+        self._found: Remembered[_Asked, Found] = Remembered(REMEMBERED, REMEMBERED_CHARACTERS)
 
     async def find(self, topic: str, part: str, data: DataIn, declared: Topic | None = None) -> Found:
         """The schema for a key or value (`part`) of a topic; `declared`: of the contract, whose schema it must be.
@@ -48,9 +56,7 @@ class V3Schemas:
             return known
         check_references(data, part)
         found = await (self._of_contract(declared, data) if declared else self._any(topic, part, data))
-        if len(self._found) >= REMEMBERED:
-            del self._found[next(iter(self._found))]
-        self._found[asked] = found
+        self._found.add(asked, found, found.form.characters + len(text or ""))
         return found
 
     async def _any(self, topic: str, part: str, data: DataIn) -> Found:

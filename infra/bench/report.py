@@ -13,6 +13,7 @@ from typing import Any
 TITLES = {
     "carrier": "Carrier: log to view",
     "ingress": "Ingress: HTTP to log",
+    "rest": "Kafka-REST: HTTP to log",
     "sink": "Sink: log to ClickHouse",
     "decode": "Decoding",
     "memory": "Memory of a worker",

@@ -23,6 +23,12 @@ def _ingress(seconds: float) -> dict[str, Any]:
     return ingress.run(seconds)
 
 
+def _rest(seconds: float) -> dict[str, Any]:
+    from infra.bench import rest
+
+    return rest.run(seconds)
+
+
 def _sink(seconds: float) -> dict[str, Any]:
     from infra.bench import sink
 
@@ -44,6 +50,7 @@ def _memory(seconds: float) -> dict[str, Any]:
 BENCHES: dict[str, tuple[Bench, float]] = {
     "carrier": (_carrier, 80.0),
     "ingress": (_ingress, 60.0),
+    "rest": (_rest, 50.0),
     "sink": (_sink, 60.0),
     "decode": (_decode, 20.0),
     "memory": (_memory, 80.0),

@@ -198,3 +198,13 @@ def test_a_stop_ends_a_stream_with_the_reason(running: Running) -> None:
         until(connection, b"ABC\r\n")
         running.loop.call_soon_threadsafe(running.server.stop)
         assert b"(gone: the server is stopping)" in until(connection, b"0\r\n\r\n")
+
+
+def test_a_client_that_waits_to_be_told_is_told_before_the_answer_begins(running: Running) -> None:
+    with connected(running) as connection:
+        connection.sendall(HEAD[:-2] % b"/echo" + b"expect: 100-continue\r\n\r\n")
+        assert until(connection, b"\r\n\r\n").startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+        connection.sendall(b"3\r\nabc\r\n0\r\n\r\n" + HEAD % b"/plain" + b"0\r\n\r\n")
+        rest = until(connection, b"plain")
+    assert b"3\r\nABC\r\n0\r\n\r\nHTTP/1.1 200" in rest
+    assert b"100 Continue" not in rest
