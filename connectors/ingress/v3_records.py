@@ -23,7 +23,8 @@ from connectors.ingress.v3_records_schemas import V3Schemas
 from connectors.ingress.v3_records_target import JSON_TYPE, LINES_TYPE, Target, Tools, check_media
 from connectors.ingress.v3_values import Conversion
 
-MOST_HELD = 100  # results of failed records that are held back for the answer's status
+MOST_HELD = 1000  # results that are held back to be told in one piece
+SMALL = 2_000  # bytes of a body whose records are never too many for their outcomes: it is read before any is waited for
 GRACE_SECONDS = 0.02  # for the last chunk of a request to come after its first record, before a failure is told with 200
 
 _encoder = msgspec.json.Encoder()
@@ -41,6 +42,9 @@ class V3Records:
         target = await self._target(request)
         outcomes = Outcomes(self._tools.writer, target.reporter, self._tools.options.request_deadline)
         intake = Intake(request, target, outcomes, self._tools)
+        if 0 < int(request.content_length or 0) <= SMALL and not request.content_encoding:
+            await intake.run()
+            return _whole(await _first(request, intake, outcomes))
         request.streamed = True
         reading = asyncio.create_task(intake.run())
         told = False
@@ -74,13 +78,16 @@ class V3Records:
 
 
 async def _first(request: Request, intake: Intake, outcomes: Outcomes) -> list[Outcome]:
-    """The first results: as many as decide the answer's status, all of them if none was written."""
+    """The first results: all of them of a request that came whole, unless they are many; of one that goes on, those up to
+    the first of a record that was written. A failure alone is held back as long as the request may yet turn out whole."""
     first: list[Outcome] = []
-    while not outcomes.done:
+    while not outcomes.done and len(first) < MOST_HELD:
         first += await outcomes.next()
-        if any(isinstance(one, RecordOut) for one in first) or len(first) >= MOST_HELD:
+        if intake.whole:
+            continue
+        if any(isinstance(one, RecordOut) for one in first):
             break
-        if not intake.whole and not request.content_length:
+        if not request.content_length:
             await asyncio.sleep(GRACE_SECONDS)
             if not intake.whole:
                 break

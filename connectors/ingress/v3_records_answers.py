@@ -94,5 +94,5 @@ class Reporter:
             return None
         second, thousandths = divmod(timestamp, 1000)
         if second != self._second:  # most records of a stream are of the second of the one before
-            self._second, self._text = second, f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+            self._second, self._text = second, datetime.fromtimestamp(second, UTC).isoformat()[:-6]  # less +00:00
         return f"{self._text}.{thousandths:03d}Z" if thousandths else f"{self._text}Z"

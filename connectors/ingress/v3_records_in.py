@@ -101,7 +101,7 @@ def milliseconds(timestamp: str | int) -> int:
 
 def _moment(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(text) if _ZONED.fullmatch(text) else None
+        return datetime.fromisoformat(text.upper()) if _ZONED.fullmatch(text) else None
     except ValueError:  # no such day or time
         return None
 

@@ -46,7 +46,7 @@ class Ready(NamedTuple):
     value: DataOut | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Target:
     """`partitions`: how many the topic has; `headers`: those that each record of the request gets."""
 

@@ -20,7 +20,7 @@ NOT_WRITTEN = frozenset({"JSONSCHEMA", "PROTOBUF"})
 Converted = tuple[bytes | None, DataOut | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Conversion:
     """Converts the records for one topic; `declared` is the topic in the contract, if it is the fleet's."""
 
@@ -98,9 +98,11 @@ def _own_key(given: DataIn | None, own: bytes, declared: Topic) -> DataOut | Non
 
 
 def _plain(part: str, data: DataIn) -> Converted:
-    kind = data.type
-    _check_alone(part, data)
-    raw = data.data
+    kind, raw = data.type, data.data
+    if data.subject is not None or data.subject_name_strategy is not None or data.schema is not None:
+        _refuse_schema(part, data)
+    if data.schema_id is not None or data.schema_version is not None:
+        _refuse_schema(part, data)
     if raw == NULL:
         return None, DataOut(size=0, type=kind)
     try:
@@ -135,11 +137,11 @@ def _decoded(part: str, data: DataIn) -> object:
         raise bad_record(f"$.{part}.data", f"is not JSON: {error}") from None
 
 
-def _check_alone(part: str, data: DataIn) -> None:
-    """Raises Fault 400 where a plain type comes with a schema."""
-    for name in ("subject_name_strategy", "subject", "schema_id", "schema_version", "schema"):
-        if getattr(data, name) is not None:
-            raise bad_record(f"$.{part}", f"'type={data.type}' cannot be used with '{name}'.")
+def _refuse_schema(part: str, data: DataIn) -> None:
+    """Raises Fault 400: a plain type comes with a schema."""
+    names = ("subject_name_strategy", "subject", "schema_id", "schema_version", "schema")
+    first = next(name for name in names if getattr(data, name) is not None)
+    raise bad_record(f"$.{part}", f"'type={data.type}' cannot be used with '{first}'.")
 
 
 def _check_written(part: str, data: DataIn) -> None:
