@@ -53,7 +53,7 @@ def v3_record_routes(records: V3Records) -> list[Route]:
     entry = record | {"properties": {"id": {"type": "string", "pattern": f"^{ID.pattern}$"}} | record["properties"]}
     entries = {"type": "array", "minItems": 1, "items": entry | {"required": ["id"]}}
     batch = {"type": "object", "properties": {"entries": entries}, "required": ["entries"], "additionalProperties": False}
-    nothing = {"oneOf": [error, ref("BatchFailed")]}
+    nothing = {"anyOf": [error, ref("BatchFailed")]}
     many = {
         "operationId": "produce_records_batch_v3",
         "summary": "Write a batch of records",
