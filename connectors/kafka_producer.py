@@ -19,7 +19,7 @@ from connectors.ports import Away, Busy
 
 log = logging.getLogger(__name__)
 
-Header = tuple[str, bytes]
+Header = tuple[str, bytes | None]
 Delivered = Callable[[KafkaError | None, Message], None]
 
 POLL_SECONDS = 0.001  # while records are in flight

@@ -13,7 +13,7 @@ from typing import cast
 import httptools
 
 from connectors.http import streaming
-from connectors.http.exchange import Exchange, bytes_of, raw_problem
+from connectors.http.exchange import STOPPING, Exchange, bytes_of, raw_problem
 from connectors.http.limits import Limits
 from connectors.http.request import Answer, Answering
 from connectors.http.target import Refused, has_body, split
@@ -219,7 +219,7 @@ class Connection(asyncio.Protocol):
                 self._end()
         elif self._receiving.streaming:
             self._deaf = True
-            self._receiving.cut_off("the server is stopping")
+            self._receiving.cut_off(STOPPING)
         else:
             self._receiving.last = True
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from connectors.http.request import Answer, Request, StreamedAnswer
 
+STOPPING = "the server is stopping"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 

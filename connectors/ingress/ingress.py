@@ -38,6 +38,10 @@ from connectors.ingress.routes import device_routes, operation_routes
 from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ingress.uploads import Uploads
 from connectors.ingress.v3_metadata_routes import v3_metadata_routes
+from connectors.ingress.v3_record_routes import v3_record_routes
+from connectors.ingress.v3_records import V3Records
+from connectors.ingress.v3_records_schemas import V3Schemas
+from connectors.ingress.v3_records_target import Tools
 from connectors.ingress.v3_scope import V3Scope
 from connectors.ports import Away
 from connectors.process import give_back_memory, spare_collector
@@ -91,7 +95,10 @@ class Ingress:
         cluster = self._outside.cluster
         own_url = f"http://{self._options.host}:{self._options.port}"
         v3 = V3Scope(topics, cluster, self.bodies, own_url, self._options.max_depth)
-        return [*rest_routes(v2, RestMetadata(topics, cluster)), *v3_metadata_routes(v3)]
+        tools = Tools(self._options, self.bodies, writer, self._deadlines)
+        records = V3Records(tools, topics, cluster, V3Schemas(schemas, self._schema_ids))
+        v2_routes = rest_routes(v2, RestMetadata(topics, cluster))
+        return [*v2_routes, *v3_metadata_routes(v3), *v3_record_routes(records)]
 
     def _log_routes(self, access: Access) -> list[Route]:
         outside = self._outside

@@ -10,6 +10,7 @@ from connectors.ingress.answers import DOCUMENTS
 from connectors.ingress.log_answers import LOG_DOCUMENTS
 from connectors.ingress.rest_answers import REST_DOCUMENTS
 from connectors.ingress.v3_bodies import V3_BODIES
+from connectors.ingress.v3_records_answers import V3_RECORD_DOCUMENTS
 from connectors.ingress.v3_resources import V3_DOCUMENTS
 from schemas.json_form import RequestForm
 
@@ -74,9 +75,8 @@ def answers(name: str, batch: bool = False, faults: Sequence[int] = tuple(FAULTS
 
 def document(routes: Sequence[Route]) -> bytes:
     """The whole document, as JSON."""
-    _, components = msgspec.json.schema_components(
-        (*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES, *LOG_DOCUMENTS), ref_template=REF
-    )
+    documents = (*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES, *V3_RECORD_DOCUMENTS, *LOG_DOCUMENTS)
+    _, components = msgspec.json.schema_components(documents, ref_template=REF)
     paths: dict[str, Schema] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = dict(route.describe)

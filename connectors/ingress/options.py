@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from schemas.asyncapi import Addresses
 
-Header = tuple[str, bytes]
+Header = tuple[str, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)

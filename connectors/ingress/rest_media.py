@@ -46,7 +46,7 @@ def preferred(accept: bytes, offered: Sequence[bytes]) -> bytes | None:
     accept = accept.strip().lower()
     if not accept or accept == b"*/*":
         return offered[0]
-    weights = dict(_range(one) for one in accept.split(b","))
+    weights = dict(media_range(one) for one in accept.split(b","))
     best, most = None, 0.0
     for one in offered:
         # The most specific range that holds a type decides on it.
@@ -57,11 +57,11 @@ def preferred(accept: bytes, offered: Sequence[bytes]) -> bytes | None:
     return best
 
 
-def _range(text: bytes) -> tuple[bytes, float]:
+def media_range(text: bytes) -> tuple[bytes, float]:
     """A media range and its weight: 1 where none is given, 0 where what is given is none."""
-    media_range, *parameters = (part.strip() for part in text.split(b";"))
+    media_type, *parameters = (part.strip() for part in text.split(b";"))
     for parameter in parameters:
         if parameter.startswith(b"q="):
             match = _WEIGHT.fullmatch(parameter)
-            return media_range, float(match[1]) if match else 0.0
-    return media_range, 1.0
+            return media_type, float(match[1]) if match else 0.0
+    return media_type, 1.0

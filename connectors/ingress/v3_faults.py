@@ -14,14 +14,22 @@ ERROR_CODES = {
     "CLUSTER_NOT_FOUND": 40401,
     "TOPIC_NOT_FOUND": 40403,
     "PARTITION_NOT_FOUND": 40403,
+    "SCHEMA_LOOKUP_FAILED": 40801,
+    "INVALID_SCHEMA": 42205,
+    "BAD_BATCH": 42208,
     "OVERLOADED": 42901,
     "BROKER_UNAVAILABLE": 50003,
+    "NOT_ACKNOWLEDGED": 50003,
 }
 
 
 def v3_error(fault: Fault, request: Request) -> Answer:
     """A fault as an answer."""
+    return Answer(msgspec.json.encode(error_of(fault)), fault.status, JSON, fault.headers)
+
+
+def error_of(fault: Fault) -> RestError:
+    """A fault as it is told: in an answer of its own, or as the result of one record."""
     places = "; ".join(f"{path}: {message}" for path, message in fault.errors if path not in fault.detail)
     message = f"{fault.detail} ({places})" if places else fault.detail
-    told = RestError(ERROR_CODES.get(fault.code, fault.status), message)
-    return Answer(msgspec.json.encode(told), fault.status, JSON, fault.headers)
+    return RestError(ERROR_CODES.get(fault.code, fault.status), message)

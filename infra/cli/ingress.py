@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from connectors.ingress.options import Options
     from connectors.ingress.outside import Outside
     from connectors.kafka_producer import KafkaProducer
-    from connectors.ports import SchemaRegistry
+    from connectors.ports import Latest, SchemaRegistry, Version
     from schemas.contract import Contract
 
 HEARTBEATS_PER_PRESENCE = 5  # a device may miss a few heartbeats before it counts as offline
@@ -150,6 +150,12 @@ def _registry(settings: Settings) -> "SchemaRegistry":
         def schema(self, schema_id: int) -> dict[str, Any]:
             try:
                 return super().schema(schema_id)
+            except RegistryRefusal as refusal:
+                raise SchemaRefused(str(refusal)) from refusal
+
+        def version(self, subject: str, number: "int | Latest") -> "Version":
+            try:
+                return super().version(subject, number)
             except RegistryRefusal as refusal:
                 raise SchemaRefused(str(refusal)) from refusal
 

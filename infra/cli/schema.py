@@ -67,7 +67,7 @@ def _guarded(run: Run) -> Run:
     def guarded(options: argparse.Namespace, settings: Settings) -> int:
         from confluent_kafka import KafkaException
 
-        from connectors.ports import Away
+        from connectors.ports import Away, UnknownSchema
         from connectors.registry import RegistryRefusal
         from schemas.codec import BadSchema
         from schemas.contract import ContractError
@@ -78,7 +78,7 @@ def _guarded(run: Run) -> Run:
             return fail(str(error), 1)
         except (Away, KafkaException) as error:
             return fail(str(error), 3)
-        except RegistryRefusal as error:
+        except (RegistryRefusal, UnknownSchema) as error:
             return fail(f"the schema registry refuses: {error}", 1)
 
     return guarded

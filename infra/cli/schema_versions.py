@@ -198,7 +198,7 @@ def _print_entry(entry: "Entry") -> None:
 
 
 def _register(options: argparse.Namespace, settings: Settings) -> int:
-    from connectors.ports import Away
+    from connectors.ports import Away, UnknownSchema
     from connectors.registry import ConfluentRegistry, RegistryRefusal
     from infra.evolution.registered import carry_out, plans
     from schemas.contract import HERE, load
@@ -210,7 +210,7 @@ def _register(options: argparse.Namespace, settings: Settings) -> int:
         for done, plan in enumerate(() if refused or options.dry_run else found):
             try:
                 carry_out(registry, plan)
-            except (Away, RegistryRefusal) as error:
+            except (Away, RegistryRefusal, UnknownSchema) as error:
                 message = f"{plan.subject}: {error}; {done} of {len(found)} subjects were done, run it again for the others"
                 return fail(message, 3 if isinstance(error, Away) else 1)
     finally:

@@ -8,9 +8,9 @@ from typing import Any
 
 from confluent_kafka import KafkaError
 
-from connectors.ingress.options import ANYWHERE, Place
+from connectors.ingress.options import ANYWHERE, Header, Place
 from connectors.memory import MemoryLog
-from connectors.ports import Away, Busy, UnknownSchema
+from connectors.ports import Away, Busy, Latest, UnknownSchema, Version
 from schemas.log import TopicPartition
 
 
@@ -21,7 +21,7 @@ class Sent:
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[Header]
     partition: int
     timestamp: int
 
@@ -86,7 +86,7 @@ class FakeProducer:
         topic: str,
         key: bytes | None,
         value: bytes | None,
-        headers: Sequence[tuple[str, bytes]],
+        headers: Sequence[Header],
         done: Callable[..., None],
         place: Place = ANYWHERE,
     ) -> None:
@@ -125,12 +125,25 @@ class FakeRegistry:
     def __init__(self) -> None:
         self.away = False
         self.schemas: list[Mapping[str, Any]] = []
+        self.subjects: dict[str, list[int]] = {}
 
     def register(self, subject: str, schema: Mapping[str, Any]) -> int:
         self._answer()
         if schema not in self.schemas:
             self.schemas.append(schema)
-        return self.schemas.index(schema) + 1
+        schema_id = self.schemas.index(schema) + 1
+        versions = self.subjects.setdefault(subject, [])
+        if schema_id not in versions:
+            versions.append(schema_id)
+        return schema_id
+
+    def version(self, subject: str, number: int | Latest) -> Version:
+        self._answer()
+        versions = self.subjects.get(subject, [])
+        place = len(versions) if number == "latest" else number
+        if not 1 <= place <= len(versions):
+            raise UnknownSchema(f"the registry has no version {number} of the subject {subject}")
+        return Version(place, versions[place - 1], dict(self.schemas[versions[place - 1] - 1]))
 
     def schema(self, schema_id: int) -> dict[str, Any]:
         self._answer()

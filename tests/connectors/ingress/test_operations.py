@@ -33,6 +33,8 @@ ROUTES = {
     ("post", "/topics/{topic}/partitions/{partition}"),
     ("get", "/topics/{topic}/partitions/{partition}/offsets"),
     ("get", "/brokers"),
+    ("post", "/v3/clusters/{cluster_id}/topics/{topic_name}/records"),
+    ("post", "/v3/clusters/{cluster_id}/topics/{topic_name}/records:batch"),
     ("get", "/health"),
     ("get", "/health/live"),
     ("get", "/health/ready"),
@@ -110,7 +112,7 @@ def test_only_the_service_s_own_pages_need_no_key(served: Served) -> None:
     try:
         for method, path in ROUTES:
             status = served.client.request(method, path.replace("{id}", "d").replace("{topic}", "free")).status_code
-            assert (status == 401) == path.startswith(("/v1", "/topics", "/brokers")), path
+            assert (status == 401) == path.startswith(("/v1", "/v3", "/topics", "/brokers")), path
         bearer = served.client.post("/v1/devices/d/telemetry", json=telemetry(), headers={"Authorization": f"Bearer {KEY}"})
         assert bearer.status_code == 200
         basic = served.client.post("/v1/devices/d/telemetry", json=telemetry(), headers={"Authorization": f"Basic {KEY}"})
