@@ -21,6 +21,7 @@ from connectors.http.target import Refused, has_body, split
 HIGH_WATER = 65_536  # bytes of a body that wait for their handler; more are left to the kernel
 MOST_AHEAD = 32  # requests of one connection that wait for the one in hand
 IDLE_SECONDS = 75.0  # a connection without a request is closed after this long
+LISTED = frozenset({b"idempotency-key"})  # headers that are refused when they come twice: told as a list (RFC 9110, 5.3)
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -108,7 +109,10 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._receiving is None:  # else it is a trailer, or repeated for the parser's sake
-            self._headers[name.lower()] = value
+            name = name.lower()
+            if name in LISTED and name in self._headers:
+                value = self._headers[name] + b", " + value
+            self._headers[name] = value
             self._head_bytes += len(name) + len(value)
 
     def on_headers_complete(self) -> None:

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from connectors.cluster import Cluster
 from connectors.ingress.options import Producer
 from connectors.ports import LogReader, SchemaRegistry
+from connectors.traces import Tracer
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """The ports of one ingress. `make_reader` opens the log, for the recovery at the start."""
+    """The ports of one ingress. `make_reader` opens the log, for the recovery at the start, `make_tracer` the marks of
+    requests in it, for those that a crash interrupted."""
 
     producer: Producer
     registry: SchemaRegistry
     cluster: Cluster
     make_reader: Callable[[], LogReader]
+    make_tracer: Callable[[], Tracer]

@@ -5,15 +5,19 @@ import msgspec
 from connectors.http.request import JSON, Answer, Fault, Request
 from connectors.ingress.rest_answers import RestError
 
-# Confluent's numbers; a fault that is not here has its HTTP status as its number.
+# Confluent's numbers, and those on idempotency keys (…90), which it has none for; a fault that is not here has its HTTP status as its number.
 ERROR_CODES = {
     "UNAUTHORIZED": 40101,
     "TOPIC_FORBIDDEN": 40301,
     "CLUSTER_NOT_FOUND": 40401,
     "TOPIC_NOT_FOUND": 40403,
     "PARTITION_NOT_FOUND": 40403,
+    "INVALID_IDEMPOTENCY_KEY": 40090,
+    "OUTCOME_UNKNOWN": 40990,
+    "IDEMPOTENCY_KEY_REUSED": 42290,
     "OVERLOADED": 42901,
     "BROKER_UNAVAILABLE": 50003,
+    "REQUEST_UNDER_WAY": 50390,
 }
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from schemas.contract import Contract
 
 HEARTBEATS_PER_PRESENCE = 5  # a device may miss a few heartbeats before it counts as offline
+LONGEST_LIFE = 7 * 86_400  # seconds; the retention of fleet.rest.requests
 
 
 def add(commands: Commands) -> None:
@@ -56,6 +57,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     from connectors.kafka_cluster import KafkaCluster
     from connectors.kafka_log import KafkaLog
     from connectors.kafka_producer import KafkaProducer, ProducerOptions
+    from connectors.kafka_traces import KafkaTraces
     from schemas.contract import load
 
     assert isinstance(bound, socket.socket)
@@ -70,9 +72,10 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
 
     # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
     read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
+    trace_log = partial(KafkaTraces, settings.kafka)
     producer = KafkaProducer(ProducerOptions(settings.kafka, stall_seconds=settings.request_deadline), on_fatal)
     contract = load()
-    outside = Outside(producer, _registry(settings), KafkaCluster(settings.kafka), read_log)
+    outside = Outside(producer, _registry(settings), KafkaCluster(settings.kafka), read_log, trace_log)
     ingress = Ingress(options, contract, access_of(settings, key, contract), outside)
     server = Server(options, ingress.application.answer)
     producer.start()
@@ -89,6 +92,11 @@ def _options(settings: Settings) -> "Options":
     from connectors.ingress.options import Options
     from projections.device_state import ONLINE_MICROS
 
+    if not 0 < settings.idempotency_seconds <= LONGEST_LIFE:
+        message = (
+            f"{settings.idempotency_seconds:g} is not more than 0 and at most {LONGEST_LIFE}, as long as the log keeps it"
+        )
+        raise SettingError(f"FLEETLOG_IDEMPOTENCY_SECONDS: {message}")
     return Options(
         host=settings.host,
         port=settings.ingress_port,
@@ -99,6 +107,8 @@ def _options(settings: Settings) -> "Options":
         max_depth=settings.max_depth,
         max_gzip_ratio=settings.max_gzip_ratio,
         idempotency_records=settings.idempotency_records,
+        idempotency_seconds=settings.idempotency_seconds,
+        idempotency_bytes=settings.idempotency_bytes,
         heartbeat_interval=ONLINE_MICROS / 1e6 / HEARTBEATS_PER_PRESENCE,
     )
 

@@ -22,6 +22,7 @@ from connectors.ingress.outside import Outside
 from connectors.memory import MemoryLog
 from schemas.contract import load
 from tests.connectors.ingress.fake_cluster import FakeCluster
+from tests.connectors.ingress.fake_traces import TracedLog
 from tests.connectors.ingress.fakes import FakeProducer, FakeRegistry
 
 KEY = "a-key-of-tests-0123456789"
@@ -113,7 +114,7 @@ def serving(
     others: Sequence[Principal] = (),
 ) -> Iterator[Served]:
     """An ingress on a free port, in a thread of its own; `log` is what was written before; `owner`: what KEY may do."""
-    log = log or MemoryLog(dict.fromkeys([*CONTRACT.topics, "free"], PARTITIONS))
+    log = log or TracedLog(dict.fromkeys([*CONTRACT.topics, "free"], PARTITIONS))
     producer, registry = FakeProducer(log, CONTRACT.topics, PARTITIONS), registry or FakeRegistry()
     cluster = FakeCluster(producer.topics, log, CONTRACT)
     bound = listen("127.0.0.1", 0)
@@ -122,7 +123,9 @@ def serving(
 
     async def main() -> None:
         access = Access(KEY, owner, CONTRACT, lambda: {one.key_digest: one for one in others})
-        ingress = Ingress(limits, CONTRACT, access, Outside(producer, registry, cluster, lambda: log))
+        ingress = Ingress(
+            limits, CONTRACT, access, Outside(producer, registry, cluster, lambda: log, lambda: producer.traces)
+        )
         server = Server(limits, ingress.application.answer)
         loop = asyncio.get_running_loop()
         begun.append(Served(bound.getsockname()[1], producer, registry, cluster, ingress, server, loop))
