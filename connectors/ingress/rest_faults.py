@@ -6,7 +6,7 @@ from connectors.http.request import Answer, Fault, Request
 from connectors.ingress.rest_answers import RestError
 from connectors.ingress.rest_media import fault_type
 
-# Confluent's numbers, and those on idempotency keys (…90), which it has none for; a fault that is not here has its HTTP status as its number.
+# Confluent's numbers, and ours for idempotency keys (they end in 90); a fault that is not here has its HTTP status.
 ERROR_CODES = {
     "UNAUTHORIZED": 40101,
     "TOPIC_FORBIDDEN": 40301,

@@ -15,7 +15,7 @@ from dataclasses import replace
 from connectors.cluster import Cluster
 from connectors.http.request import Answer, Fault, Request
 from connectors.ingress.deliveries import Deliveries, Outcomes, Plan
-from connectors.ingress.delivery import RETRY_AFTER, Wait, broker_away, overloaded
+from connectors.ingress.delivery import RETRY_AFTER, SWEEP_SECONDS, Wait, broker_away, overloaded
 from connectors.ingress.idempotency_key import fingerprint, idempotency_key, name_digest, request_name
 from connectors.ingress.identifiers import EventIds
 from connectors.ingress.known_ends import KnownEnds
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 Planning = Callable[[], Awaitable[Plan]]
 """Makes the plan of a request, or raises a Fault; called only where something may have to be written."""
+GRACE = 2 * SWEEP_SECONDS  # so that what ends at the deadline is told as it ended
 REPLAYED = (b"idempotent-replayed", b"true")
 
 
@@ -117,7 +118,7 @@ class Retries:
         if not self._open:
             raise Fault(503, "NOT_READY", "the ingress is starting and has not read the log yet", retry_after=1)
         name, same = request_name(self._name_of(request.caller), key), fingerprint(request, body)
-        until = time.monotonic() + self._deliveries.deadlines.seconds
+        until = time.monotonic() + self._deliveries.deadlines.seconds + GRACE
         known = await self._known(name, until)
         if known is not None and known.fingerprint != same:
             self.refused += 1

@@ -5,7 +5,7 @@ import msgspec
 from connectors.http.request import JSON, Answer, Fault, Request
 from connectors.ingress.rest_answers import RestError
 
-# Confluent's numbers, and those on idempotency keys (…90), which it has none for; a fault that is not here has its HTTP status as its number.
+# Confluent's numbers, and ours for idempotency keys (they end in 90); a fault that is not here has its HTTP status.
 ERROR_CODES = {
     "UNAUTHORIZED": 40101,
     "TOPIC_FORBIDDEN": 40301,
