@@ -73,7 +73,7 @@ class RequestLog:
             "fingerprint": entry.fingerprint,
             "began_at": entry.began_at,
         }
-        return Record(TOPIC, entry.name.encode(), self._prefixes[kind] + self._encoders[kind]({**head, **values}), ())
+        return Record(TOPIC, entry.name.encode(), self._prefixes[kind] + self._encoders[kind]({**head, **values}), [])
 
     def fact(self, source: TopicPartition, offset: int, value: bytes | None) -> Fact | None:
         """What a record says, None of one that is no fact (poison).

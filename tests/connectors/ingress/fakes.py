@@ -93,6 +93,7 @@ class FakeProducer:
         done: Callable[..., None],
         place: Place = ANYWHERE,
     ) -> None:
+        assert isinstance(headers, list)  # librdkafka's client takes no other sequence
         if self.steps <= 0:
             return
         if self.away:
