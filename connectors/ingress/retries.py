@@ -161,7 +161,7 @@ class Retries:
         try:
             plan = await planning()
             del planning  # with the request's body
-            if not entry.durable:
+            if plan.writes and not entry.durable:
                 await self._begin(entry, plan)
             sent = True
             outcomes = await self._written(entry, plan)
@@ -202,24 +202,14 @@ class Retries:
         """Write the records that are not in the log yet. Waits until each is decided, however long it takes: the client
         library gives none up, and a record that is on its way must not be sent again."""
         wait = Wait()
-        sent: dict[int, Pending] = {}
-        for index, record in enumerate(plan.records):
-            if index not in entry.written:
-                headers = [*record.headers, (MARK, mark_of(entry.request_id, index))]
-                sent[index] = self._deliveries.writer.send(record._replace(headers=headers), plan.partitions, wait)
-        count = len(plan.records)
-        plan.records.clear()
+        sent: list[Pending | NotWritten | None] = []
+        for place, record in enumerate(plan.records):
+            marked = _marked(record, entry.request_id, place)
+            sent.append(None if place in entry.written else self._deliveries.send(marked, plan, wait))
+        plan.records = ()
         await wait.ended()
-        outcomes: list[Written | NotWritten] = []
-        for index in range(count):
-            pending = sent.get(index)
-            if pending is None:
-                outcomes.append(entry.written[index])
-                continue
-            outcome = self._deliveries.writer.told(pending, self._deliveries.deadlines.seconds)
-            if isinstance(outcome, Written):
-                entry.written[index] = outcome
-            outcomes.append(outcome)
+        outcomes = [entry.written[place] if one is None else self._deliveries.told(one) for place, one in enumerate(sent)]
+        entry.written |= {place: one for place, one in enumerate(outcomes) if isinstance(one, Written)}
         return outcomes
 
     def _settle(self, entry: Unfinished, outcomes: Outcomes, answer: Answer, resumed: bool) -> None:
@@ -243,6 +233,12 @@ class Retries:
     def _note(self, record: Record) -> None:
         """Tell the log what it need not know: where this is lost, it costs a look-up after the next start. Nobody waits."""
         self._deliveries.writer.send(record, 1, Wait())
+
+
+def _marked(record: Record | NotWritten, request_id: str, place: int) -> Record | NotWritten:
+    if isinstance(record, NotWritten):
+        return record
+    return record._replace(headers=[*record.headers, (MARK, mark_of(request_id, place))])
 
 
 def _looked_up(make_tracer: Callable[[], Tracer], interrupted: Sequence[Unfinished], compacted: dict[str, bool]) -> None:
