@@ -8,7 +8,7 @@ from uuid import uuid4
 from confluent_kafka import Consumer, KafkaError, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from connectors.kafka_log import AWAY, CONSUME_SECONDS, answer
+from connectors.kafka_log import CONSUME_SECONDS, answer
 from connectors.ports import Away
 from connectors.traces import MARK, Trace
 from schemas.log import TopicPartition
@@ -74,10 +74,8 @@ class KafkaTraces:
                     records.append(message)
                 elif error.code() == KafkaError._PARTITION_EOF:
                     ended = True
-                elif error.code() in AWAY:
+                else:  # also where the log no longer reaches back to the start: it did when its bounds were asked for
                     raise Away(f"{source}: {error.str()}")
-                else:
-                    raise ValueError(f"{source}: {error.str()}")
             if records:
                 deadline = time.monotonic() + self._timeout
                 yield [_trace(record) for record in records if record.offset() < stop]

@@ -5,6 +5,8 @@ import copy
 import logging
 from functools import cached_property
 
+from confluent_kafka import KafkaException
+
 from connectors.http.app import HttpApp
 from connectors.http.body import BodyReader
 from connectors.http.request import Route
@@ -123,7 +125,7 @@ class Ingress:
         while True:
             try:
                 await self.retries.look_up(self._outside.make_tracer)
-            except Away as error:
+            except (Away, KafkaException) as error:
                 log.warning("interrupted requests are not looked up yet: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:

@@ -43,6 +43,11 @@ class Unfinished:
     unknowable: bool = False
 
     @property
+    def complete(self) -> bool:
+        """Whether all of its records are in the log, so that only its answer is missing."""
+        return 0 < self.records == len(self.written)
+
+    @property
     def size(self) -> int:
         return OVERHEAD + OF_RECORD * self.records
 

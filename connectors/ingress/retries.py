@@ -132,7 +132,7 @@ class Retries:
                 "a crash interrupted this request, and the log does not reach back to where it would say what was written"
             )
             raise Fault(409, "OUTCOME_UNKNOWN", detail)
-        first = known is None or known.task is None
+        first = known is None or (known.task is None and not known.complete)
         entry = known or Unfinished(name, self._ids.next()[1], same, _now())
         if entry.task is None:
             entry.task = asyncio.create_task(self._carried_out(entry, plan))
