@@ -23,9 +23,9 @@ from connectors.ingress.operations import OK, Operations
 from connectors.ingress.options import Options
 from connectors.ingress.outside import Outside
 from connectors.ingress.recovery import Interpreter, recover
-from connectors.ingress.remembered import Remembered
 from connectors.ingress.request_log import TOPIC as REQUESTS_TOPIC
 from connectors.ingress.request_log import RequestLog
+from connectors.ingress.request_memory import RequestMemory
 from connectors.ingress.rest_metadata import RestMetadata
 from connectors.ingress.rest_routes import rest_routes
 from connectors.ingress.rest_schemas import RestSchemas
@@ -77,7 +77,7 @@ class Ingress:
         return device_routes(devices, self.forms, access.check_devices)
 
     def _retries(self, access: Access, deliveries: Deliveries) -> Retries:
-        remembered = Remembered(self._options.idempotency_bytes, int(self._options.idempotency_seconds * 1e6))
+        remembered = RequestMemory(self._options.idempotency_bytes, int(self._options.idempotency_seconds * 1e6))
         requests = RequestLog(self._contract.topics[REQUESTS_TOPIC], self._schema_ids)
         return Retries(requests, remembered, deliveries, self._outside.cluster, self._ids, access.name)
 

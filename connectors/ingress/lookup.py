@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from connectors.ingress import recovery
-from connectors.ingress.remembered import Unfinished
+from connectors.ingress.request_memory import Unfinished
 from connectors.ingress.rest_writer import Written
 from connectors.traces import Trace, Tracer
 from schemas.log import TopicPartition

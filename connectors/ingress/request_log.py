@@ -10,7 +10,7 @@ from typing import Any
 
 from connectors.http.request import Answer
 from connectors.ingress.idempotency_key import name_digest, request_name
-from connectors.ingress.remembered import OVERHEAD, Done, Remembered, Unfinished
+from connectors.ingress.request_memory import OVERHEAD, Done, RequestMemory, Unfinished
 from connectors.ingress.rest_writer import Record, Written
 from connectors.ingress.schema_ids import SchemaIds
 from connectors.ports import LogReader, UnknownSchema
@@ -136,7 +136,7 @@ class RequestLog:
                     yield fact
 
 
-def remember(facts: Iterable[Fact], remembered: Remembered, now: int) -> None:
+def remember(facts: Iterable[Fact], remembered: RequestMemory, now: int) -> None:
     """What `facts` say, those of one request in their order, as of `now` (microseconds).
 
     An answer is the last word of its life: a request that began under the same key within it was begun by a process that

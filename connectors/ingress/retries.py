@@ -20,8 +20,8 @@ from connectors.ingress.idempotency_key import fingerprint, idempotency_key, nam
 from connectors.ingress.identifiers import EventIds
 from connectors.ingress.known_ends import KnownEnds
 from connectors.ingress.lookup import look_up, mark_of
-from connectors.ingress.remembered import Done, Remembered, Unfinished
 from connectors.ingress.request_log import NOTHING, RequestLog, remember
+from connectors.ingress.request_memory import Done, RequestMemory, Unfinished
 from connectors.ingress.rest_writer import BUSY, NotWritten, Pending, Record, Written
 from connectors.ports import Away, LogReader
 from connectors.traces import MARK, Tracer
@@ -45,7 +45,7 @@ class Retries:
     def __init__(
         self,
         request_log: RequestLog,
-        remembered: Remembered,
+        remembered: RequestMemory,
         deliveries: Deliveries,
         cluster: Cluster,
         ids: EventIds,

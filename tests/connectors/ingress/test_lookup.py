@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from connectors.ingress import recovery
 from connectors.ingress.lookup import look_up, mark_of
-from connectors.ingress.remembered import Unfinished
+from connectors.ingress.request_memory import Unfinished
 from connectors.ingress.rest_writer import Written
 from connectors.traces import MARK
 from tests.connectors.ingress.fake_traces import TracedLog

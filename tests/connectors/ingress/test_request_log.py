@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from connectors.http.request import Answer
-from connectors.ingress.remembered import Unfinished
 from connectors.ingress.request_log import ANSWERED, BEGAN, NOTHING, TOPIC, RequestLog
+from connectors.ingress.request_memory import Unfinished
 from connectors.ingress.rest_writer import Record, Written
 from connectors.ingress.schema_ids import SchemaIds
 from connectors.memory import MemoryLog

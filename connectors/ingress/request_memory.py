@@ -71,7 +71,7 @@ def unpacked(packed: bytes) -> Done:
     return Done(began_at, fingerprint, Answer(packed[at:], status, packed[_HEAD.size : at]))
 
 
-class Remembered:
+class RequestMemory:
     """Requests by the digest of their name, within `most_bytes` and for `life` microseconds: the oldest are forgotten
     first, but none that is being carried out."""
 

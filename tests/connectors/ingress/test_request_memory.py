@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from connectors.http.request import Answer
 from connectors.ingress.idempotency_key import name_digest
-from connectors.ingress.remembered import OVERHEAD, Done, Remembered, Unfinished, unpacked
 from connectors.ingress.request_log import ANSWERED, BEGAN, Fact, remember
+from connectors.ingress.request_memory import OVERHEAD, Done, RequestMemory, Unfinished, unpacked
 from connectors.ingress.rest_writer import Written
 
 LIFE = 100
@@ -41,7 +41,7 @@ def test_packing_loses_nothing(at: int, mark: bytes, status: int, content_type: 
 def test_it_keeps_the_newest_within_its_bounds(steps: list[tuple[int, int, int]]) -> None:
     """Each step: a name, how much time passes, the size of an answer."""
     most = 5 * OVERHEAD
-    remembered, model, now = Remembered(most, LIFE), {}, 0
+    remembered, model, now = RequestMemory(most, LIFE), {}, 0
     for number, passed, size in steps:
         now += passed
         name = b"%d" % number
@@ -59,7 +59,7 @@ def test_it_keeps_the_newest_within_its_bounds(steps: list[tuple[int, int, int]]
 
 
 def test_what_is_being_carried_out_is_not_forgotten() -> None:
-    remembered = Remembered(3 * OVERHEAD, LIFE)
+    remembered = RequestMemory(3 * OVERHEAD, LIFE)
     running = unfinished()
     running.task = object()  # type: ignore[assignment]
     remembered.put(b"running", running, 0)
@@ -72,7 +72,7 @@ def test_what_is_being_carried_out_is_not_forgotten() -> None:
 
 
 def test_only_the_same_request_is_forgotten() -> None:
-    remembered, one, other = Remembered(10_000, LIFE), unfinished(), unfinished()
+    remembered, one, other = RequestMemory(10_000, LIFE), unfinished(), unfinished()
     remembered.put(b"k", one, 0)
     remembered.put(b"k", other, 0)
     remembered.forget(b"k", one)
@@ -115,9 +115,9 @@ OPEN, FREE = "open", "free"
     ],
 )
 def test_what_the_log_says_of_a_key(facts: list[Fact], outcome: str | bytes) -> None:
-    remembered = Remembered(100_000, LIFE)
+    remembered = RequestMemory(100_000, LIFE)
     remember(facts, remembered, LIFE)  # those that began at 0 have just outlived their life
-    at_their_time = Remembered(100_000, LIFE)
+    at_their_time = RequestMemory(100_000, LIFE)
     remember(facts, at_their_time, LIFE - 1)
     found = at_their_time.find(name_digest("p/k"), LIFE - 1)
     if isinstance(outcome, bytes):
@@ -131,14 +131,14 @@ def test_what_the_log_says_of_a_key(facts: list[Fact], outcome: str | bytes) -> 
 
 
 def test_what_was_found_before_is_known() -> None:
-    remembered = Remembered(100_000, LIFE)
+    remembered = RequestMemory(100_000, LIFE)
     remember([began("1"), began("1", written=[0, 2])], remembered, 0)
     (entry,) = remembered.unfinished
     assert entry.written == {0: Written(0, 10, None), 2: Written(0, 12, None)}
 
 
 def test_the_newest_are_kept_where_there_are_too_many() -> None:
-    remembered = Remembered(10 * (OVERHEAD + 1_000), LIFE)
+    remembered = RequestMemory(10 * (OVERHEAD + 1_000), LIFE)
     remember([began(str(n), at=n, key=str(n)) for n in range(40)], remembered, 40)
     kept = [entry.began_at for entry in remembered.unfinished]
     assert kept == list(range(40 - len(kept), 40))
