@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from connectors.http.request import Fault
 from connectors.ingress.avro_json import JsonWriter, Misfit
+from connectors.ingress.remembered import Remembered
 from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ports import Away, UnknownSchema
 from schemas.codec import BadSchema, Decoder
@@ -14,17 +15,20 @@ from schemas.contract import Topic
 from schemas.shape import shape_of, violations
 from schemas.wire import prefix
 
-REMEMBERED = 1000
+REMEMBERED = 1000  # forms of each kind
+REMEMBERED_CHARACTERS = 8_000_000  # of their schemas; a form takes some times as many bytes
+MOST_CHARACTERS = 1_000_000  # of a schema that a request brings
 Form = TypeVar("Form")
 Named = TypeVar("Named")
+_Key = tuple[str, str | int]
 _WITHOUT_MEANING = frozenset({"doc", "aliases", "order"})  # attributes that do not change what is written
 
 
 class AvroForm:
-    """How JSON values become framed Avro under one schema."""
+    """How JSON values become framed Avro under one schema, whose text has so many `characters`."""
 
     def __init__(self, schema_id: int, schema: Any) -> None:
-        self.schema_id = schema_id
+        self.schema_id, self.characters = schema_id, len(json.dumps(schema))
         self._writer, self._prefix = JsonWriter(schema), prefix(schema_id)
 
     def framed(self, value: Any) -> bytes:
@@ -58,8 +62,8 @@ class RestSchemas:
 
     def __init__(self, schema_ids: SchemaIds) -> None:
         self._schema_ids = schema_ids
-        self._forms: dict[tuple[str, str | int], AvroForm] = {}
-        self._contract_forms: dict[tuple[str, str | int], ContractForm] = {}
+        self._forms: Remembered[_Key, AvroForm] = Remembered(REMEMBERED, REMEMBERED_CHARACTERS)
+        self._contract_forms: Remembered[_Key, ContractForm] = Remembered(REMEMBERED, REMEMBERED_CHARACTERS)
 
     async def form(self, subject: str, text: str | None, schema_id: int | None) -> AvroForm | None:
         """The form for a schema given as text (registered when it is new) or id; None when neither is given.
@@ -73,7 +77,7 @@ class RestSchemas:
         known = self._forms.get((subject, given))
         if known is None:
             known = await _looked_up(self._find, subject, given)
-            _remember(self._forms, (subject, given), known)
+            self._forms.add((subject, given), known, known.characters)
         return known
 
     async def contract_form(self, topic: Topic, text: str | None, schema_id: int | None) -> ContractForm | None:
@@ -84,7 +88,7 @@ class RestSchemas:
         known = self._contract_forms.get((topic.name, given))
         if known is None:
             known = await _looked_up(self._find_contract, topic, given)
-            _remember(self._contract_forms, (topic.name, given), known)
+            self._contract_forms.add((topic.name, given), known, known.characters)
         return known
 
     def _find(self, subject: str, given: str | int) -> AvroForm:
@@ -103,12 +107,6 @@ class RestSchemas:
         return ContractForm(self._schema_ids.of(topic, topic.record), topic)
 
 
-def _remember(forms: dict[tuple[str, str | int], Form], key: tuple[str, str | int], form: Form) -> None:
-    if len(forms) >= REMEMBERED:
-        del forms[next(iter(forms))]
-    forms[key] = form
-
-
 async def _looked_up(find: Callable[[Named, str | int], Form], where: Named, given: str | int) -> Form:
     """What `find` finds; it asks the registry, so it runs beside the loop."""
     try:
@@ -120,6 +118,8 @@ async def _looked_up(find: Callable[[Named, str | int], Form], where: Named, giv
 
 
 def _schema_of(text: str) -> Any:
+    if len(text) > MOST_CHARACTERS:
+        raise BadSchema(f"it has {len(text)} characters, more than {MOST_CHARACTERS}")
     try:
         schema = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.bench import carrier, decode, memory, sink
+from infra.bench import carrier, decode, memory, rest, sink
 from infra.bench.topic import READINGS, Fleet, fill
 from infra.settings import Settings
 from infra.stack.harness import Stack, running_stack
@@ -94,3 +94,15 @@ def test_memory() -> None:
     assert result["smaller_is_better"]
     assert 50 < result["detail"]["at_start"] <= result["detail"]["highest"]
     assert result["detail"]["records"] == 300 * memory.RECORDS_EACH
+
+
+def test_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That every record was written, `rest.run` itself insists on."""
+    monkeypatch.setattr(rest, "WARM_UP", 0.1)
+    monkeypatch.setattr(rest, "SHORTEST", 0.3)
+    result = rest.run(0.0)
+    check(result, "rest", {"uvicorn"})
+    detail = result["detail"]
+    assert detail["rounds"] == 1
+    assert all(detail[f"{name}_records_per_s"] > 0 for name in ("batch", "stream", "librdkafka"))
+    assert all(0 < detail[f"{name}_p50_ms"] <= detail[f"{name}_p99_ms"] for name in ("single", "batch", "stream"))
