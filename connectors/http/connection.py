@@ -16,12 +16,11 @@ from connectors.http import streaming
 from connectors.http.exchange import Exchange, bytes_of, raw_problem
 from connectors.http.limits import Limits
 from connectors.http.request import Answer, Answering
-from connectors.http.target import Refused, has_body, split
+from connectors.http.target import Refused, add_header, has_body, split
 
 HIGH_WATER = 65_536  # bytes of a body that wait for their handler; more are left to the kernel
 MOST_AHEAD = 32  # requests of one connection that wait for the one in hand
 IDLE_SECONDS = 75.0  # a connection without a request is closed after this long
-LISTED = frozenset({b"idempotency-key"})  # headers that are refused when they come twice: told as a list (RFC 9110, 5.3)
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -109,10 +108,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._receiving is None:  # else it is a trailer, or repeated for the parser's sake
-            name = name.lower()
-            if name in LISTED and name in self._headers:
-                value = self._headers[name] + b", " + value
-            self._headers[name] = value
+            add_header(self._headers, name.lower(), value)
             self._head_bytes += len(name) + len(value)
 
     def on_headers_complete(self) -> None:

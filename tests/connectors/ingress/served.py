@@ -123,9 +123,8 @@ def serving(
 
     async def main() -> None:
         access = Access(KEY, owner, CONTRACT, lambda: {one.key_digest: one for one in others})
-        ingress = Ingress(
-            limits, CONTRACT, access, Outside(producer, registry, cluster, lambda: log, lambda: producer.traces)
-        )
+        ports = Outside(producer, registry, cluster, lambda: log, lambda: producer.traces)
+        ingress = Ingress(limits, CONTRACT, access, ports)
         server = Server(limits, ingress.application.answer)
         loop = asyncio.get_running_loop()
         begun.append(Served(bound.getsockname()[1], producer, registry, cluster, ingress, server, loop))
