@@ -63,6 +63,11 @@ class Setting(SettingValue):
     synonyms: tuple[SettingValue, ...]
 
 
+def cleanup_policy(settings: Sequence[Setting]) -> str | None:
+    """What is done with a topic's old records ("delete", "compact" or both); None where the settings do not say."""
+    return next((setting.value for setting in settings if setting.name == "cleanup.policy"), None)
+
+
 @dataclass(frozen=True, slots=True)
 class NewTopic:
     """A topic to be made. None: as the cluster's defaults say. `assignments`: the brokers of each partition, the leader

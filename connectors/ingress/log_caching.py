@@ -3,7 +3,7 @@
 import time
 from hashlib import blake2b
 
-from connectors.cluster import Cluster, Refusal
+from connectors.cluster import Cluster, Refusal, cleanup_policy
 from connectors.http.request import Request
 from connectors.ingress.log_pace import paced
 from connectors.ingress.log_query import Asked
@@ -71,7 +71,7 @@ class Policies:
             settings = (await self._cluster.settings([topic])).get(topic, ())
         except (Away, Refusal):
             settings = ()
-        policy = next((one.value for one in settings if one.name == "cleanup.policy"), None)
+        policy = cleanup_policy(settings)
         keeps = policy is not None and "compact" not in policy
         self._found[topic] = keeps, time.monotonic() + POLICY_SECONDS
         return keeps

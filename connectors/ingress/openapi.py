@@ -28,6 +28,19 @@ FAULTS = {
 }
 OF_A_BATCH = (409, 413, 422, 429, 503)  # of which no upload was accepted; its results say why
 Schema = dict[str, Any]
+IDEMPOTENCY_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "1 to 255 visible ASCII characters, in quotes or not. The same request with the same key is carried out "
+    "once: a retry is given the first answer, with the header Idempotent-Replayed.",
+    "schema": {"type": "string"},
+}
+REPLAYED: Schema = {
+    "Idempotent-Replayed": {
+        "description": "There when the answer is that of an earlier request with the same idempotency key.",
+        "schema": {"const": "true"},
+    }
+}
 
 
 def _json(schema: Schema, media_type: str = "application/json") -> Schema:

@@ -27,6 +27,8 @@ class Options:
     max_gzip_ratio: float
     idempotency_records: int
     heartbeat_interval: float
+    idempotency_seconds: float = 86_400.0  # the life of an idempotency key of Kafka-REST
+    idempotency_bytes: int = 32_000_000  # ... and what is kept in memory of requests that have one
     max_head_bytes: int = 16_384  # request line and headers
     max_buffered_bytes: int = 64_000_000  # bodies of all requests together, while they are read
     max_connections: int = 2_000

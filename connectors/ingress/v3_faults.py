@@ -5,7 +5,7 @@ import msgspec
 from connectors.http.request import JSON, Answer, Fault, Request
 from connectors.ingress.rest_answers import RestError
 
-# Confluent's numbers; a fault that is not here has its HTTP status as its number.
+# Confluent's numbers, and ours for idempotency keys (they end in 90); a fault that is not here has its HTTP status.
 ERROR_CODES = {
     "REFUSED": 40002,
     "UNAUTHORIZED": 40101,
@@ -20,6 +20,10 @@ ERROR_CODES = {
     "OVERLOADED": 42901,
     "BROKER_UNAVAILABLE": 50003,
     "NOT_ACKNOWLEDGED": 50003,
+    "INVALID_IDEMPOTENCY_KEY": 40090,
+    "OUTCOME_UNKNOWN": 40990,
+    "IDEMPOTENCY_KEY_REUSED": 42290,
+    "REQUEST_UNDER_WAY": 50390,
 }
 
 

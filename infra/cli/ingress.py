@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from schemas.contract import Contract
 
 HEARTBEATS_PER_PRESENCE = 5  # a device may miss a few heartbeats before it counts as offline
+LONGEST_LIFE = 7 * 86_400  # seconds; the retention of fleet.rest.requests
 
 
 def add(commands: Commands) -> None:
@@ -91,11 +92,12 @@ def _outside(settings: Settings, producer: "KafkaProducer") -> "Outside":
     from connectors.kafka_cluster import KafkaCluster
     from connectors.kafka_log import KafkaLog
     from connectors.kafka_pages import KafkaPages
+    from connectors.kafka_traces import KafkaTraces
 
     # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
     read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
     cluster, pages = KafkaCluster(settings.kafka), KafkaPages(settings.kafka)
-    return Outside(producer, _registry(settings), cluster, read_log, pages)
+    return Outside(producer, _registry(settings), cluster, read_log, pages, partial(KafkaTraces, settings.kafka))
 
 
 def _options(settings: Settings) -> "Options":
@@ -103,6 +105,11 @@ def _options(settings: Settings) -> "Options":
     from projections.device_state import ONLINE_MICROS
     from schemas.asyncapi import Addresses
 
+    if not 0 < settings.idempotency_seconds <= LONGEST_LIFE:
+        message = (
+            f"{settings.idempotency_seconds:g} is not more than 0 and at most {LONGEST_LIFE}, as long as the log keeps it"
+        )
+        raise SettingError(f"FLEETLOG_IDEMPOTENCY_SECONDS: {message}")
     return Options(
         host=settings.host,
         port=settings.ingress_port,
@@ -114,6 +121,8 @@ def _options(settings: Settings) -> "Options":
         max_gzip_ratio=settings.max_gzip_ratio,
         idempotency_records=settings.idempotency_records,
         addresses=Addresses(settings.kafka, settings.registry),
+        idempotency_seconds=settings.idempotency_seconds,
+        idempotency_bytes=settings.idempotency_bytes,
         heartbeat_interval=ONLINE_MICROS / 1e6 / HEARTBEATS_PER_PRESENCE,
     )
 

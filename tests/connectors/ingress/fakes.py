@@ -12,6 +12,7 @@ from connectors.ingress.options import ANYWHERE, Header, Place
 from connectors.memory import MemoryLog
 from connectors.ports import Away, Busy, Latest, UnknownSchema, Version
 from schemas.log import TopicPartition
+from tests.connectors.ingress.fake_traces import FakeTraces, TracedLog
 
 
 @dataclass
@@ -45,10 +46,16 @@ class Report:
 
 
 class FakeProducer:
-    """Port Producer. `away` refuses records, `hold` keeps reports back until `release`, `error_of` decides on each."""
+    """Port Producer. `away` refuses records, `hold` keeps reports back until `release`, `error_of` decides on each.
+
+    After so many `steps` it is as if the process were killed: a step is a record that gets into the log, or a report.
+    Records that were handed over before get into the log if `survives` says so; nothing is reported any more.
+    """
 
     def __init__(self, log: MemoryLog, topics: Iterable[str], partitions: int) -> None:
-        self.log = log
+        self.log, self.traces = log, log.traces if isinstance(log, TracedLog) else FakeTraces(log)
+        self.steps: float = float("inf")
+        self.survives: Callable[[], bool] = lambda: False
         self.away = ""
         self.hold = False
         self.error_of: Callable[[Sent], KafkaError | None] = lambda sent: None
@@ -90,6 +97,9 @@ class FakeProducer:
         done: Callable[..., None],
         place: Place = ANYWHERE,
     ) -> None:
+        assert isinstance(headers, list)  # librdkafka's client takes no other sequence
+        if self.steps <= 0:
+            return
         if self.away:
             raise Away(self.away)
         if len(self._held) >= self.most_queued:
@@ -114,9 +124,16 @@ class FakeProducer:
         if error is not None:
             done(error, Report(0, -1001))
             return
-        partition = max(sent.partition, 0)
-        offset = self.log.append(TopicPartition(sent.topic, partition), sent.key, sent.value)
-        done(None, Report(partition, offset, sent.timestamp or int(time.time() * 1000)))
+        killed = self.steps <= 0
+        if killed and not self.survives():
+            return
+        self.steps -= 1
+        source, timestamp = TopicPartition(sent.topic, max(sent.partition, 0)), sent.timestamp or int(time.time() * 1000)
+        offset = self.log.append(source, sent.key, sent.value)
+        self.traces.note(source, offset, timestamp, sent.headers)
+        if self.steps > 0:
+            self.steps -= 1
+            done(None, Report(source.partition, offset, timestamp))
 
 
 class FakeRegistry:
