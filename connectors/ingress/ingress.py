@@ -8,6 +8,7 @@ from functools import cached_property
 
 from confluent_kafka import KafkaException
 
+from connectors.cluster import Refusal
 from connectors.http.app import HttpApp
 from connectors.http.body import BodyReader
 from connectors.http.request import Route
@@ -166,7 +167,7 @@ class Ingress:
         while True:
             try:
                 await self.retries.look_up(self._outside.make_tracer)
-            except (Away, KafkaException) as error:
+            except (Away, Refusal, KafkaException) as error:
                 log.warning("interrupted requests are not looked up yet: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:

@@ -33,8 +33,6 @@ ROUTES = {
     ("post", "/topics/{topic}/partitions/{partition}"),
     ("get", "/topics/{topic}/partitions/{partition}/offsets"),
     ("get", "/brokers"),
-    ("post", "/v3/clusters/{cluster_id}/topics/{topic_name}/records"),
-    ("post", "/v3/clusters/{cluster_id}/topics/{topic_name}/records:batch"),
     ("get", "/health"),
     ("get", "/health/live"),
     ("get", "/health/ready"),
