@@ -110,8 +110,8 @@ class Fleet:
 
 
 @contextmanager
-def running_fleet(directory: Path) -> Iterator[Fleet]:
-    settings = Settings(api_key=KEY, rest_topics="weather*")
+def running_fleet(directory: Path, rest_topics: str) -> Iterator[Fleet]:
+    settings = Settings(api_key=KEY, rest_topics=rest_topics)
     with running_stack(directory / "stack", only=SERVICES, settings=settings) as stack:
         home = directory / "home"
         (home / ".fleetlog").mkdir(parents=True)

@@ -38,7 +38,8 @@ LANGUAGES = {
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     install.ensure()
-    with running_fleet(tmp_path_factory.mktemp("clients")) as running:
+    (rest_topics,) = re.findall(r"^export FLEETLOG_REST_TOPICS='([^']+)'", PAGE["Before"][0].text)
+    with running_fleet(tmp_path_factory.mktemp("clients"), rest_topics) as running:
         folder(running.directory)
         output(script(running, PAGE["Before"][2]), running.directory)
         for topic in ("weather-stations", "weather-notes", "weather-rows"):
