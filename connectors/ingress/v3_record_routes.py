@@ -58,7 +58,7 @@ def v3_record_routes(records: V3Records) -> list[Route]:
         "operationId": "produce_records_batch_v3",
         "summary": "Write a batch of records",
         "description": "Each entry succeeds or fails on its own, told by its id. If nothing was written and the batch may "
-        "be taken later, the status is 429 or 503.",
+        "be taken later, the status is 408, 429 or 503.",
         "tags": ["kafka-rest-v3"],
         "parameters": PARAMETERS,
         "requestBody": _body(batch, "The records, each with an id of its own. Content-Encoding may be gzip."),

@@ -44,12 +44,12 @@ class V3Records:
         intake = Intake(request, target, outcomes, self._tools)
         if 0 < int(request.content_length or 0) <= SMALL and not request.content_encoding:
             await intake.run()
-            return _whole(await _first(request, intake, outcomes))
+            return _whole(await _all(outcomes))
         request.streamed = True
         reading = asyncio.create_task(intake.run())
         told = False
         try:
-            first = await _first(request, intake, outcomes)
+            first = await _first(request, intake, outcomes, reading)
             if outcomes.done:
                 await reading  # it has ended; a bug in it is raised here
                 return _whole(first)
@@ -63,10 +63,10 @@ class V3Records:
         """POST /v3/clusters/{cluster_id}/topics/{topic}/records:batch"""
         check_media(request, JSON_TYPE)
         target = await self._target(request)
-        body = await self._tools.bodies.read(request)
-        batch = Batch(body, target, self._tools.options.max_records)
-        await batch.send(self._tools.writer, self._tools.deadlines)
-        return batch.answer()
+        batch = Batch(await self._tools.bodies.read(request), target, self._tools.options.max_records)
+        await batch.send(self._tools.writer)
+        self._tools.bodies.release(request)
+        return await batch.answer(self._tools.writer, self._tools.deadlines)
 
     async def _target(self, request: Request) -> Target:
         cluster_id, topic = request.arguments
@@ -77,9 +77,9 @@ class V3Records:
         return Target(topic, count, conversion, headers, reporter, self._tools.options.max_depth)
 
 
-async def _first(request: Request, intake: Intake, outcomes: Outcomes) -> list[Outcome]:
-    """The first results: all of them of a request that came whole, unless they are many; of one that goes on, those up to
-    the first of a record that was written. A failure alone is held back as long as the request may yet turn out whole."""
+async def _first(request: Request, intake: Intake, outcomes: Outcomes, reading: "asyncio.Task[None]") -> list[Outcome]:
+    """The first results: all of them of a request that came whole, unless they are many; of one that goes on, those up
+    to the first of a record that was written. A failure alone is held back while the request may turn out whole."""
     first: list[Outcome] = []
     while not outcomes.done and len(first) < MOST_HELD:
         first += await outcomes.next()
@@ -88,10 +88,18 @@ async def _first(request: Request, intake: Intake, outcomes: Outcomes) -> list[O
         if any(isinstance(one, RecordOut) for one in first):
             break
         if not request.content_length:
-            await asyncio.sleep(GRACE_SECONDS)
+            await asyncio.wait((reading,), timeout=GRACE_SECONDS)
             if not intake.whole:
                 break
     return first
+
+
+async def _all(outcomes: Outcomes) -> list[Outcome]:
+    """All results."""
+    found: list[Outcome] = []
+    while not outcomes.done:
+        found += await outcomes.next()
+    return found
 
 
 def _whole(outcomes: Sequence[Outcome]) -> Answer:

@@ -47,25 +47,22 @@ class Batch:
         """
         self._target = target
         self._entries = _entries(body, most)
-        self._sent: list[_Sent | Fault] = []
-        self._told: list[EntryOut | Fault] = []
+        self._sent: dict[str, _Sent | Fault] = {}
+        self._wait = Wait()
 
-    async def send(self, writer: RestWriter, deadlines: Deadlines) -> None:
-        """Write the entries; return when each is decided, or late."""
-        wait = Wait()
-        for i, text in enumerate(self._entries.values(), 1):
+    async def send(self, writer: RestWriter) -> None:
+        """Hand over the entries; the body is not needed any more."""
+        for i, (name, text) in enumerate(self._entries.items(), 1):
             if i % TURN == 0:
                 await asyncio.sleep(0)
             try:
                 ready = await self._target.ready(text, entry=True)
             except Fault as fault:
-                self._sent.append(fault)
+                self._sent[name] = fault
             else:
-                pending = writer.send(ready.record, self._target.partitions, wait)
-                self._sent.append(_Sent(pending, ready.key, ready.value))
-        await deadlines.wait(wait)
-        for name, sent in zip(self._entries, self._sent, strict=True):
-            self._told.append(sent if isinstance(sent, Fault) else self._outcome(name, sent, writer, deadlines.seconds))
+                pending = writer.send(ready.record, self._target.partitions, self._wait)
+                self._sent[name] = _Sent(pending, ready.key, ready.value)
+        self._entries.clear()
 
     def _outcome(self, name: str, sent: _Sent, writer: RestWriter, seconds: float) -> EntryOut | Fault:
         outcome = writer.told(sent.pending, seconds)
@@ -73,17 +70,22 @@ class Batch:
             return not_written(outcome)
         return self._target.reporter.entry(name, outcome, sent.key, sent.value)
 
-    def answer(self) -> Answer:
-        """207; but 429 or 503 if nothing was written and some of it may be later."""
-        successes = [one for one in self._told if isinstance(one, EntryOut)]
-        faults = [(name, one) for name, one in zip(self._entries, self._told, strict=True) if isinstance(one, Fault)]
+    async def answer(self, writer: RestWriter, deadlines: Deadlines) -> Answer:
+        """When each entry is decided, or late: 207; but 408, 429 or 503 if nothing was written and some may be later."""
+        await deadlines.wait(self._wait)
+        told = {
+            name: sent if isinstance(sent, Fault) else self._outcome(name, sent, writer, deadlines.seconds)
+            for name, sent in self._sent.items()
+        }
+        successes = [one for one in told.values() if isinstance(one, EntryOut)]
+        faults = [(name, one) for name, one in told.items() if isinstance(one, Fault)]
         failures = [_failed(name, fault) for name, fault in faults]
         later = next((fault for _, fault in faults if fault.headers), None)  # the headers say when
         if successes or later is None:
             return Answer(msgspec.json.encode(BatchOut(successes, failures)), 207)
         error = error_of(later)
-        told = BatchFailed(error.error_code, f"no entry was written: {error.message}", successes, failures)
-        return Answer(msgspec.json.encode(told), later.status, JSON, later.headers)
+        nothing = BatchFailed(error.error_code, f"no entry was written: {error.message}", successes, failures)
+        return Answer(msgspec.json.encode(nothing), later.status, JSON, later.headers)
 
 
 def _failed(name: str, fault: Fault) -> EntryFailed:

@@ -6,6 +6,7 @@ import zlib
 
 import pytest
 
+from connectors.ingress import v3_records
 from tests.connectors.ingress.served import KEY, Served
 from tests.connectors.ingress.v3_stream import END, PATH, Stream, codes, record, streaming, wait_until
 
@@ -46,10 +47,13 @@ def test_a_failure_of_the_first_record_does_not_end_the_stream(served: Served) -
         stream.close()
 
 
-def test_one_bad_record_whose_last_chunk_comes_a_moment_later_is_no_200(served: Served) -> None:
+def test_one_bad_record_whose_last_chunk_comes_a_moment_later_is_no_200(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(v3_records, "GRACE_SECONDS", 10)
     with streaming(served) as stream:
         stream.send(b'{"partition_id":77}')
-        time.sleep(0.002)
+        time.sleep(0.05)
         stream.raw(END)
         assert stream.connection.recv(1000).startswith(b"HTTP/1.1 404 ")
 
