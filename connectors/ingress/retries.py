@@ -128,9 +128,7 @@ class Retries:
             self.replayed += 1
             return _replayed(known.answer)
         if known is not None and known.unknowable:
-            detail = (
-                "a crash interrupted this request, and the log does not reach back to where it would say what was written"
-            )
+            detail = "this request was interrupted, and the log can no longer say what it had written by then"
             raise Fault(409, "OUTCOME_UNKNOWN", detail)
         first = known is None or (known.task is None and not known.complete)
         entry = known or Unfinished(name, self._ids.next()[1], same, _now())
