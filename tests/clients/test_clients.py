@@ -31,7 +31,7 @@ LANGUAGES = {
     "kcat": ["sh", "python", "sh"],
     "Flink SQL": ["sql"],
     "ClickHouse": ["sql", "sql"],
-    "curl": ["sh"],
+    "curl": ["sh", "sh", "sh"],
 }
 
 
@@ -173,7 +173,7 @@ def test_the_asyncapi_document_is_what_broker_and_registry_have(fleet: Fleet) ->
 
 
 def test_curl(fleet: Fleet) -> None:
-    (snippet,) = PAGE["curl"]
+    snippet = PAGE["curl"][0]
     before = fleet.end("weather-stations")
     text = output(script(fleet, snippet), fleet.directory)
     answers = []
@@ -188,3 +188,17 @@ def test_curl(fleet: Fleet) -> None:
     assert [record.value for record in fleet.written("weather-stations", before)] == [WEATHER]
     assert [partition["partition"] for partition in partitions] == list(range(6))
     assert fleet.versions("weather-stations-value") == [1]
+
+
+def test_curl_v3(fleet: Fleet) -> None:
+    before = fleet.end("weather-stations")
+    answer = json.loads(output(script(fleet, PAGE["curl"][1]), fleet.directory))
+    assert (answer["error_code"], answer["partition_id"], answer["offset"]) == (200, OSLO, before[OSLO])
+    (written,) = fleet.written("weather-stations", before)
+    assert (written.partition, written.key, written.value) == (OSLO, b"oslo", WEATHER)
+    assert fleet.versions("weather-stations-value") == [1]
+
+
+def test_curl_reads_by_position(fleet: Fleet) -> None:
+    lines = output(script(fleet, PAGE["curl"][-1]), fleet.directory).splitlines()
+    assert records([json.dumps(json.loads(line)["value"]) for line in lines]) == [upload.record for upload in sent(fleet)]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -16,14 +17,29 @@ from tests.connectors.ingress.served import CONTRACT, KEY, PARTITIONS, options, 
 from tests.surfaces.fuzzing import SEED, Surface, fuzz
 
 TOPICS = (*CONTRACT.topics, "free", "hidden")
-KNOWN = {"topic": ["free", "fleet.telemetry"], "partition": list(range(PARTITIONS))}
+TOPIC_NAMES, NUMBERS = ["free", "fleet.telemetry"], list(range(PARTITIONS))
+KNOWN = {
+    "topic": TOPIC_NAMES,
+    "topic_name": TOPIC_NAMES,
+    "partition": NUMBERS,
+    "broker": [1],
+    "name": ["retention.ms", "cleanup.policy"],
+    "group": ["fleetlog.telemetry"],
+}
+
+
+def with_cluster(url: str, headers: dict[str, str]) -> Surface:
+    """An ingress as a surface; the id of its cluster is not known before it runs."""
+    (cluster,) = httpx.get(f"{url}/v3/clusters", headers=headers, timeout=20).raise_for_status().json()["data"]
+    names = [cluster["cluster_id"]]
+    return Surface(url, headers, KNOWN | {"cluster": names, "cluster_id": names})
 
 
 @contextmanager
 def ingress_in_process(directory: Path) -> Iterator[Surface]:
     """The ingress on a broker and a registry of the test's."""
     with serving(options(directory), log=MemoryLog(dict.fromkeys(TOPICS, PARTITIONS))) as served:
-        yield Surface(f"http://127.0.0.1:{served.port}", {"X-API-Key": KEY}, KNOWN)
+        yield with_cluster(f"http://127.0.0.1:{served.port}", {"X-API-Key": KEY})
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +52,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def ingress(stack: Stack) -> Surface:
-    return Surface(stack.settings.ingress, {"X-API-Key": api_key(stack.settings)}, KNOWN)
+    return with_cluster(stack.settings.ingress, {"X-API-Key": api_key(stack.settings)})
+
+
+def registry(stack: Stack) -> Surface:
+    known = {"subject": ["fleet.telemetry-value", "new"], "version": ["1", "latest"], "id": [1, 2]}
+    return Surface(stack.settings.registry, {}, known)
 
 
 @pytest.mark.stack
-@pytest.mark.parametrize("surface_of", [ingress], ids=lambda surface_of: surface_of.__name__)
+@pytest.mark.parametrize("surface_of", [ingress, registry], ids=lambda surface_of: surface_of.__name__)
 def test_a_process_has_no_5xx_and_no_undocumented_answer(
     stack: Stack, surface_of: Callable[[Stack], Surface], tmp_path: Path
 ) -> None:
