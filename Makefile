@@ -16,13 +16,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUN := $(VENV)/run.stamp
 DEV := $(VENV)/dev.stamp
 JARS := $(VENV)/jars.stamp
+CLIENTS := $(VENV)/clients.stamp
 
 all: $(RUN) $(JARS)
 
 run: all
 	$(BIN)/fleetlog run $(if $(FOR),--for $(FOR))
 
-test: $(DEV) $(JARS)
+test: $(DEV) $(JARS) $(CLIENTS)
 	$(BIN)/fleetlog schema check
 	$(BIN)/python -m pytest $(ARGS)
 
@@ -67,4 +68,9 @@ $(DEV): requirements/dev.txt requirements/run.txt pyproject.toml | $(BIN)/python
 $(JARS): infra/stack/jars.toml requirements/run.txt
 	@test -e $(RUN) || $(MAKE) $(RUN)
 	$(BIN)/fleetlog jars
+	touch $@
+
+# The Node, Go and Java packages and kcat, with which every snippet of docs/clients.md is run.
+$(CLIENTS): $(addprefix tests/clients/,install.py jars.toml go/go.mod go/go.sum node/package-lock.json) $(DEV) $(JARS)
+	$(BIN)/python -m tests.clients.install
 	touch $@

@@ -1,141 +1,152 @@
-"""What a Kafka cluster tells of itself (port Cluster), asked from an asyncio loop."""
+"""What a Kafka cluster tells of itself, and changes of its topics (port Cluster), asked for from an asyncio loop."""
 
-import asyncio
-import logging
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
-from typing import TypeVar
-from uuid import uuid4
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, ResourceType
+from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import TopicPartition as KafkaTopicPartition
+from confluent_kafka.admin import ClusterMetadata, TopicMetadata
 
-from connectors.cluster import PartitionState
-from connectors.kafka_log import AWAY
+from connectors.cluster import Broker, Group, NewTopic, PartitionState, Setting
+from connectors.kafka_admin import KafkaAdmin
+from connectors.kafka_admin_calls import Committed
+from connectors.kafka_questions import NO_SUCH, Questions
 from connectors.ports import Away
+from schemas.log import TopicPartition
 
-log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-MOST_AT_ONCE = 100  # questions under way
-THREADS = 4  # for questions whose client has no futures
-NO_ANSWER = AWAY | {
-    KafkaError._TIMED_OUT_QUEUE,
-    KafkaError.FENCED_LEADER_EPOCH,
-    KafkaError.UNKNOWN_LEADER_EPOCH,
-    KafkaError.OFFSET_NOT_AVAILABLE,
-}
-UNKNOWN = frozenset(
-    {
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError.TOPIC_EXCEPTION,  # a name that no topic can have
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
-    }
-)
+LATEST = -1  # as a time: behind the last record
+GROUPS_AT_ONCE = 100  # each is a request of its own, and all of a call have one time limit
 
 
 class KafkaCluster:
-    """A Cluster. Its clients are made for the first question: most ingresses are never asked one.
-
-    A consumer is asked, not the admin client, for all but settings: when a broker comes back, librdkafka's (2.12)
-    `describe_cluster` may end the process by an assertion, and `list_offsets` fails with FENCED_LEADER_EPOCH.
-    """
+    """A Cluster. A consumer of this process is asked wherever it can answer, else the process of the admin client."""
 
     def __init__(self, bootstrap_servers: str, seconds: float = 5.0) -> None:
         """`seconds`: how long the broker may take to answer one question."""
-        self._seconds = seconds
-        self._common = {
-            "bootstrap.servers": bootstrap_servers,
-            "reconnect.backoff.ms": 100,
-            "reconnect.backoff.max.ms": 1000,  # the default of ten seconds outlasts the answers' time limit
-        }
-        self._under_way = 0
+        self._questions = Questions(bootstrap_servers, seconds)
+        self._admin = KafkaAdmin(bootstrap_servers, seconds)
         self._identity = ""
-        self._threads = ThreadPoolExecutor(THREADS, "cluster")
+        self.groups = KafkaGroups(self._admin)
+        self.changes = KafkaChanges(self._admin)
 
-    @cached_property
-    def _admin(self) -> AdminClient:
-        return AdminClient(self._common, logger=log)
-
-    @cached_property
-    def _consumer(self) -> Consumer:
-        """It never subscribes; librdkafka wants a group all the same."""
-        return Consumer({**self._common, "group.id": f"fleetlog-cluster-{uuid4()}"}, logger=log)
+    async def topics(self) -> dict[str, list[PartitionState]]:
+        described = await self._described()
+        return {name: _partitions(topic) for name, topic in described.topics.items() if topic.error is None}
 
     async def partitions(self, topic: str) -> list[PartitionState] | None:
-        consumer = self._consumer  # never creates a topic: allow.auto.create.topics is off by default
-        described = await self._asked(lambda: self._threads.submit(_metadata, consumer, topic, self._seconds))
-        if described is None:
-            return None
-        found = [
-            PartitionState(one.id, one.leader if one.leader >= 0 else None, tuple(one.replicas), frozenset(one.isrs))
-            for one in described.topics[topic].partitions.values()
-        ]
-        return sorted(found, key=lambda one: one.partition)
+        # Never creates a topic: allow.auto.create.topics is off by default.
+        described = await self._questions.ask(partial(_metadata, topic))
+        return None if described is None else _partitions(described.topics[topic])
 
-    async def configs(self, topic: str) -> dict[str, str | None] | None:
-        resource = ConfigResource(ResourceType.TOPIC, topic)
-        entries = await self._asked(
-            lambda: self._admin.describe_configs([resource], request_timeout=self._seconds)[resource],
-        )
-        return None if entries is None else {name: entry.value for name, entry in sorted(entries.items())}
+    async def settings(self, topics: Sequence[str]) -> dict[str, list[Setting]]:
+        return await self._admin.call("settings", topics, told=dict[str, list[Setting]])
 
     async def offsets(self, topic: str, partition: int) -> tuple[int, int] | None:
-        source, consumer = TopicPartition(topic, partition), self._consumer
-        return await self._asked(lambda: self._threads.submit(_bounds, consumer, source, self._seconds))
+        return await self._questions.ask(partial(_bounds, KafkaTopicPartition(topic, partition)))
+
+    async def ends(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        asked = [KafkaTopicPartition(*source, LATEST) for source in sources]
+        return (await self._questions.ask(partial(_ends, asked)) if asked else None) or {}
 
     async def identity(self) -> str:
         """Asked once: it never changes."""
         if not self._identity:
-            consumer = self._consumer
-            described = await self._asked(lambda: self._threads.submit(_metadata, consumer, None, self._seconds))
-            if described is None or not described.cluster_id:
+            described = await self._described()
+            if not described.cluster_id:
                 raise Away("the cluster does not say who it is")
             self._identity = str(described.cluster_id)
         return self._identity
 
-    async def brokers(self) -> list[int]:
-        consumer = self._consumer
-        described = await self._asked(lambda: self._threads.submit(_metadata, consumer, None, self._seconds))
-        return [] if described is None else sorted(described.brokers)
+    async def brokers(self) -> list[Broker]:
+        described = await self._described()
+        controller = described.controller_id
+        return [Broker(one.id, one.host, one.port, one.id == controller) for _, one in sorted(described.brokers.items())]
 
-    async def _asked(self, ask: Callable[[], "Future[T]"]) -> T | None:
-        """The answer; None if what was asked about is not there.
+    async def close(self) -> None:
+        """End the process of the admin client."""
+        await self._admin.close()
 
-        Raises:
-            Away: no answer in time, or too many questions are waiting for theirs.
-            KafkaException: the cluster refuses to answer.
-        """
-        if self._under_way >= MOST_AT_ONCE:
-            raise Away(f"{MOST_AT_ONCE} questions to the broker wait for an answer")
-        self._under_way += 1
-        try:
-            # The client's own time limit comes first; this one ends the wait for a thread.
-            return await asyncio.wait_for(asyncio.wrap_future(ask()), self._seconds + 1)
-        except TimeoutError:
-            raise Away(f"the broker has not answered within {self._seconds:g} s") from None
-        except KafkaException as failure:
-            error = failure.args[0]
-            if error.code() in UNKNOWN:
-                return None
-            if error.code() in NO_ANSWER or error.retriable():
-                raise Away(error.str()) from failure
-            raise
-        finally:
-            self._under_way -= 1
+    async def _described(self) -> ClusterMetadata:
+        described = await self._questions.ask(partial(_metadata, ""))
+        if described is None:
+            raise Away("the cluster does not say what it has")
+        return described
 
 
-def _metadata(consumer: Consumer, topic: str | None, seconds: float) -> ClusterMetadata:
+class KafkaGroups:
+    """Groups."""
+
+    def __init__(self, admin: KafkaAdmin) -> None:
+        self._admin = admin
+
+    async def names(self) -> list[str]:
+        return await self._admin.call("groups", told=list[str])
+
+    async def describe(self, names: Sequence[str]) -> dict[str, Group]:
+        found: dict[str, Group] = {}
+        for some in _portions(names):
+            told: dict[str, Group] = await self._admin.call("describe", some, told=dict[str, Group])
+            found |= told
+        return found
+
+    async def committed(self, names: Sequence[str]) -> dict[str, dict[TopicPartition, int]]:
+        found: dict[str, dict[TopicPartition, int]] = {}
+        for some in _portions(names):
+            told: dict[str, Committed] = await self._admin.call("committed", some, told=dict[str, Committed])
+            found |= {name: dict(offsets) for name, offsets in told.items()}
+        return found
+
+
+class KafkaChanges:
+    """Changes. Each is asked for once."""
+
+    def __init__(self, admin: KafkaAdmin) -> None:
+        self._admin = admin
+
+    async def create(self, topic: NewTopic, dry: bool) -> None:
+        await self._admin.call("create", topic, dry, told=None)
+
+    async def delete(self, topic: str) -> bool:
+        return await self._admin.call("delete", topic, told=bool)
+
+    async def grow(self, topic: str, partitions: int) -> bool:
+        return await self._admin.call("grow", topic, partitions, told=bool)
+
+    async def alter(self, topic: str, settings: Mapping[str, str | None], dry: bool) -> bool:
+        return await self._admin.call("alter", topic, settings, dry, told=bool)
+
+
+def _portions(names: Sequence[str]) -> Iterator[list[str]]:
+    """The names that a group can have, some at a time: librdkafka would take one with a NUL for the part before it."""
+    possible = sorted({name for name in names if name and "\0" not in name})
+    return (possible[first : first + GROUPS_AT_ONCE] for first in range(0, len(possible), GROUPS_AT_ONCE))
+
+
+def _metadata(topic: str, consumer: Consumer, seconds: float) -> ClusterMetadata:
     described = consumer.list_topics(topic, seconds) if topic else consumer.list_topics(timeout=seconds)
-    consumer.poll(0)  # what the client has to say goes to the log
     if topic and described.topics[topic].error is not None:
         raise KafkaException(described.topics[topic].error)
     return described
 
 
-def _bounds(consumer: Consumer, source: TopicPartition, seconds: float) -> tuple[int, int]:
+def _partitions(topic: TopicMetadata) -> list[PartitionState]:
+    return [
+        PartitionState(one.id, one.leader if one.leader >= 0 else None, tuple(one.replicas), frozenset(one.isrs))
+        for _, one in sorted(topic.partitions.items())
+    ]
+
+
+def _bounds(source: KafkaTopicPartition, consumer: Consumer, seconds: float) -> tuple[int, int]:
     first, following = consumer.get_watermark_offsets(source, seconds)
-    consumer.poll(0)
     return int(first), int(following)
+
+
+def _ends(sources: list[KafkaTopicPartition], consumer: Consumer, seconds: float) -> dict[TopicPartition, int]:
+    """Behind the last record that a reader may see: isolation.level is read_committed by default."""
+    found: dict[TopicPartition, int] = {}
+    for told in consumer.offsets_for_times(sources, seconds):
+        if told.error is None:
+            found[TopicPartition(told.topic, told.partition)] = told.offset
+        elif told.error.code() not in NO_SUCH:
+            raise KafkaException(told.error)
+    return found

@@ -19,7 +19,7 @@ from connectors.ports import Away, Busy
 
 log = logging.getLogger(__name__)
 
-Header = tuple[str, bytes]
+Header = tuple[str, bytes | None]
 Delivered = Callable[[KafkaError | None, Message], None]
 
 POLL_SECONDS = 0.001  # while records are in flight
@@ -162,6 +162,14 @@ class KafkaProducer:
         if self._away or (old and not await self._refresh()):
             raise Away(self._away or "the broker does not answer")
         return self._topics.keys()
+
+    async def reread(self) -> None:
+        """The list of topics has changed: it is read again, now, or when the broker answers."""
+        if self._refreshing is not None:
+            await asyncio.wait([self._refreshing])  # it may have been asked for before the change
+        self._topics_read = float("-inf")
+        if not self._away:
+            await self._refresh()
 
     async def close(self, seconds: float) -> int:
         """Wait up to `seconds` for the records in flight; returns how many were given up."""

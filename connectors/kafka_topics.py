@@ -25,7 +25,6 @@ from schemas.contract import Topic
 
 PREFIX = "fleet."
 MOST_REPLICAS = 3
-DAY_MS = 86_400_000
 _SETTINGS = ("retention.ms", "cleanup.policy", "max.message.bytes", "min.insync.replicas")
 
 
@@ -71,10 +70,9 @@ class Comparison:
 
 def declared_settings(topic: Topic, replicas: int) -> dict[str, str]:
     """The settings that the contract asks of a topic with so many replicas."""
-    retention = -1 if topic.retention_days < 0 else topic.retention_days * DAY_MS
     return {
-        "retention.ms": str(retention),
-        "cleanup.policy": "delete",
+        "retention.ms": str(topic.retention_ms),
+        "cleanup.policy": topic.cleanup_policy,
         "max.message.bytes": str(topic.max_message_bytes),
         "min.insync.replicas": str(min(2, replicas)),  # one replica may be away without stopping writes
     }

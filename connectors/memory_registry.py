@@ -5,7 +5,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.ports import Away, UnknownSchema
+from connectors.ports import Away, Latest, UnknownSchema, Version
 
 
 class MemoryRegistry:
@@ -21,6 +21,7 @@ class MemoryRegistry:
         self._texts: list[str] = []
         self._subjects: dict[str, list[int]] = {}
         self._levels: dict[str, str] = {}
+        self._told: set[tuple[str, int | Latest]] = set()
 
     def register(self, subject: str, schema: Mapping[str, Any]) -> int:
         """As the port says."""
@@ -44,6 +45,18 @@ class MemoryRegistry:
                 return found
             self._answer()
             raise UnknownSchema(f"the registry has no schema {schema_id}")
+
+    def version(self, subject: str, number: int | Latest) -> Version:
+        """As the port says."""
+        with self._lock:
+            if (subject, number) not in self._told:
+                self._answer()
+            ids = self._subjects.get(subject, [])
+            place = len(ids) if number == "latest" else number
+            if not 1 <= place <= len(ids):
+                raise UnknownSchema(f"the registry has no version {number} of the subject {subject}")
+            self._told.add((subject, number))
+            return Version(place, ids[place - 1], json.loads(self._texts[ids[place - 1] - 1]))
 
     def compatibility(self, subject: str) -> str | None:
         """The compatibility level set on a subject itself; None where none is set."""

@@ -4,7 +4,7 @@ holds the in-memory versions. One contract suite per port runs on all of them (t
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from schemas.log import Batch, TopicPartition
 
@@ -156,6 +156,26 @@ class SchemaRegistry(Protocol):
             UnknownSchema: the registry answers that there is none.
             Away: it does not answer, and the id is not cached.
         """
+
+    def version(self, subject: str, number: "int | Latest") -> "Version":
+        """A version of a subject. A numbered one is cached for good; of the latest, what was told last is the answer while
+        the registry is away.
+
+        Raises:
+            UnknownSchema: the registry answers that there is none.
+            Away: it does not answer, and has not told of it before.
+        """
+
+
+Latest = Literal["latest"]
+
+
+class Version(NamedTuple):
+    """A schema as one of the versions of a subject."""
+
+    number: int
+    schema_id: int
+    schema: dict[str, Any]
 
 
 class DeadLetters(Protocol):

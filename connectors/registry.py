@@ -5,6 +5,7 @@ Source: Confluent Schema Registry's API reference; tried with Apicurio Registry 
 
 import json
 import threading
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -12,10 +13,12 @@ from urllib.parse import quote
 
 import httpx
 
-from connectors.ports import Away, UnknownSchema
+from connectors.ports import Away, Latest, UnknownSchema, Version
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 SCHEMA_NOT_FOUND, SUBJECT_NOT_FOUND, NO_LEVEL_OF_ITS_OWN = 40403, 40401, 40408
+VERSION_NOT_FOUND, INVALID_VERSION = 40402, 42202
+SPARED_SECONDS = 10.0  # a registry that did not answer is not asked for a latest version that is known for so long
 _WAIT = frozenset((HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT))  # besides every 5xx
 
 
@@ -40,6 +43,8 @@ class ConfluentRegistry:
         self._lock = threading.Lock()
         self._ids: dict[tuple[str, str], int] = {}
         self._schemas: dict[int, dict[str, Any]] = {}
+        self._versions: dict[tuple[str, int], Version] = {}
+        self._latest: dict[str, tuple[Version, float]] = {}  # with the time before which it is not asked for again
 
     def register(self, subject: str, schema: Mapping[str, Any]) -> int:
         """The id of `schema` under `subject`, registered when it is new; cached.
@@ -80,14 +85,52 @@ class ConfluentRegistry:
             answer = self._find(schema_id)
         if answer is None:
             raise UnknownSchema(f"the registry has no schema {schema_id}")
-        kind = answer.get("schemaType", "AVRO")
-        if kind != "AVRO":
-            raise UnknownSchema(f"schema {schema_id} is of the type {kind}, not an Avro schema")
-        found = json.loads(answer["schema"])
-        schema = found if isinstance(found, dict) else {"type": found}
+        schema = _avro(answer, schema_id)
         with self._lock:
             self._schemas[schema_id] = schema
         return schema
+
+    def version(self, subject: str, number: int | Latest) -> Version:
+        """A version of a subject, as the port says. A latest one is asked for each time, while the registry answers.
+
+        Raises:
+            UnknownSchema: the registry answers that there is none, or that it is no Avro schema.
+            Away: it does not answer, and has not told of it before.
+            RegistryRefusal: what answers is no schema registry.
+        """
+        with self._lock:
+            if isinstance(number, int):
+                known, spared = self._versions.get((subject, number)), float("inf")
+            else:
+                known, spared = self._latest.get(subject, (None, 0.0))
+        if known is not None and time.monotonic() < spared:
+            return known
+        try:
+            found = self._find_version(subject, number)
+        except Away:
+            if known is None:
+                raise
+            found, spared = known, time.monotonic() + SPARED_SECONDS
+        with self._lock:
+            self._schemas[found.schema_id] = found.schema
+            self._versions[subject, found.number] = found
+            if number == "latest":
+                self._latest[subject] = found, spared
+        return found
+
+    def _find_version(self, subject: str, number: int | Latest) -> Version:
+        path = f"subjects/{_segment(subject)}/versions/{number}"
+        for again in (False, True):
+            try:
+                answer = self._call("GET", path)
+            except RegistryRefusal as refusal:
+                if refusal.code not in (SUBJECT_NOT_FOUND, VERSION_NOT_FOUND, INVALID_VERSION):
+                    raise
+                if not again:
+                    self._demand_schemas()
+            else:
+                return Version(int(answer["version"]), int(answer["id"]), _avro(answer, int(answer["id"])))
+        raise UnknownSchema(f"the registry has no version {number} of the subject {subject}")
 
     def _find(self, schema_id: int) -> Any:
         """What the registry answers for an id; None if that it has none."""
@@ -120,6 +163,36 @@ class ConfluentRegistry:
         """Set the compatibility level of a subject that exists. Raises Away, RegistryRefusal."""
         self._call("PUT", f"config/{_segment(subject)}", {"compatibility": level})
 
+    def effective_compatibility(self, subject: str) -> str:
+        """The compatibility level that holds for a subject: its own, else the registry's. Raises Away, RegistryRefusal."""
+        own = self.compatibility(subject)
+        return str(self._call("GET", "config")["compatibilityLevel"]) if own is None else own
+
+    def find(self, subject: str, schema: Mapping[str, Any]) -> Version | None:
+        """The version of a subject that is `schema`; None if there is none. Raises Away, RegistryRefusal."""
+        text = json.dumps(schema, sort_keys=True)
+        try:
+            answer = self._call("POST", f"subjects/{_segment(subject)}", {"schema": text, "schemaType": "AVRO"})
+        except RegistryRefusal as refusal:
+            if refusal.code in (SUBJECT_NOT_FOUND, SCHEMA_NOT_FOUND):
+                return None
+            raise
+        return Version(int(answer["version"]), int(answer["id"]), dict(schema))
+
+    def incompatible(self, subject: str, schema: Mapping[str, Any]) -> list[str]:
+        """Why the registry would refuse `schema` as the next version of a subject that exists; empty if it would not.
+
+        Raises:
+            Away: it does not answer.
+            RegistryRefusal: it can't say, as `schema` is none.
+        """
+        text = json.dumps(schema, sort_keys=True)
+        path = f"compatibility/subjects/{_segment(subject)}/versions?verbose=true"
+        answer = self._call("POST", path, {"schema": text, "schemaType": "AVRO"})
+        if answer["is_compatible"]:
+            return []
+        return [str(message) for message in answer.get("messages") or ()] or ["the registry finds it incompatible"]
+
     def versions(self, subject: str) -> list[int]:
         """The versions of a subject, ascending; none where it does not exist. Raises Away, RegistryRefusal."""
         try:
@@ -149,6 +222,15 @@ class ConfluentRegistry:
         if response.is_success:
             return answer
         raise RegistryRefusal(int(answer.get("error_code", response.status_code)), str(answer.get("message", answer)))
+
+
+def _avro(answer: Any, schema_id: int) -> dict[str, Any]:
+    """The schema of an answer; raises UnknownSchema if it is not Avro's."""
+    kind = answer.get("schemaType", "AVRO")
+    if kind != "AVRO":
+        raise UnknownSchema(f"schema {schema_id} is of the type {kind}, not an Avro schema")
+    found = json.loads(answer["schema"])
+    return found if isinstance(found, dict) else {"type": found}
 
 
 def _segment(subject: str) -> str:

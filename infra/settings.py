@@ -64,6 +64,8 @@ class Settings:
     max_depth: int = 32  # nesting of a JSON body
     max_gzip_ratio: float = 100.0
     idempotency_records: int = 200_000  # newest uploads whose retries are recognised
+    idempotency_seconds: float = 86_400.0  # life of a Kafka-REST request's Idempotency-Key; at most 7 days, as the log's
+    idempotency_bytes: int = 32_000_000  # what the ingress keeps in memory of such requests; the oldest are forgotten
     # What the ingress's own API key may do beside the device topics: comma-separated topics, or patterns with *.
     rest_topics: str = ""  # ... write, and read by position
     rest_read: str = ""  # ... read by position only

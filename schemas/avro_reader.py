@@ -36,15 +36,29 @@ class BadSchema(ValueError):
     """A schema can't be read with."""
 
 
-def compile_reader(parsed: Any) -> Callable[[bytes], Any]:
+Finish = Callable[[Any, Read], Read]
+"""Given a type's schema and its reader, the reader to use in its place: how to read logical types."""
+
+
+def as_it_is(schema: Any, read: Read) -> Read:
+    """Finish nothing: a logical type is what it is written as."""
+    return read
+
+
+def compile_reader(parsed: Any, finish: Finish = as_it_is) -> Callable[[bytes], Any]:
     """A function from a whole body to its value; it raises Undecodable.
 
-    `parsed` is a schema whose names are resolved to full names (fastavro.parse_schema does that).
+    `parsed` is a schema whose names are resolved to full names (fastavro.parse_schema does that). `finish` is asked for
+    every primitive and fixed type.
 
     Raises:
         BadSchema: it has an array of items that take no bytes, or a type that Avro does not have.
     """
-    read = _Compiler().reader(parsed)
+    return whole_body(Compiler(finish).reader(parsed))
+
+
+def whole_body(read: Read) -> Callable[[bytes], Any]:
+    """A function from a whole body to its value; bytes after the value are refused."""
 
     def whole(body: bytes) -> Any:
         try:
@@ -60,6 +74,8 @@ def compile_reader(parsed: Any) -> Callable[[bytes], Any]:
 
 def read_long(body: bytes, at: int) -> tuple[int, int]:
     """A zigzag varint of at most 64 bits."""
+    if at < len(body) and body[at] < 0x80:  # most are of one byte
+        return (body[at] >> 1) ^ -(body[at] & 1), at + 1
     number = shift = 0
     for end in range(at, min(at + MOST_VARINT_BYTES, len(body))):
         byte = body[end]
@@ -79,6 +95,14 @@ def _read_int(body: bytes, at: int) -> tuple[int, int]:
     if not INT_MIN <= number <= INT_MAX:
         raise Undecodable(f"{number} does not fit into an int of 32 bits")
     return number, end
+
+
+def read_branch(body: bytes, at: int, branches: int) -> tuple[int, int]:
+    """The number of a union's branch."""
+    index, at = read_long(body, at)
+    if not 0 <= index < branches:
+        raise Undecodable(f"{index} is not the number of one of {branches} branches")
+    return index, at
 
 
 def _read_null(_body: bytes, at: int) -> tuple[None, int]:
@@ -136,10 +160,11 @@ _PRIMITIVES: Mapping[str, Read] = {
 }
 
 
-class _Compiler:
-    """Holds the named types while a schema is compiled; a recursive type finds its own reader there at run time."""
+class Compiler:
+    """Makes readers of types. It holds the named ones: a type within itself finds its own reader there at run time."""
 
-    def __init__(self) -> None:
+    def __init__(self, finish: Finish = as_it_is) -> None:
+        self._finish = finish
         self._named: dict[str, Read] = {}
         self._schemas: dict[str, Any] = {}
 
@@ -150,7 +175,7 @@ class _Compiler:
         if isinstance(kind, dict | list):
             return self.reader(kind)
         if kind in _PRIMITIVES:
-            return _PRIMITIVES[kind]
+            return self._finish(schema, _PRIMITIVES[kind])
         match kind:
             case "record" | "error":
                 return self._name(schema, self._record)
@@ -160,9 +185,9 @@ class _Compiler:
                 return self._name(schema, self._fixed)
             case "array":
                 self._refuse_empty_items(schema["items"])
-                return _blocks(self.reader(schema["items"]))
+                return read_blocks(self.reader(schema["items"]))
             case "map":
-                return _map(self.reader(schema["values"]))
+                return read_map(self.reader(schema["values"]))
         if kind not in self._schemas:
             raise BadSchema(f"unknown type {shown(kind)}")
         return lambda body, at: self._named[kind](body, at)
@@ -200,15 +225,13 @@ class _Compiler:
 
     def _fixed(self, schema: Any) -> Read:
         size = schema["size"]
-        return lambda body, at: (body[at : _room(body, at, size)], at + size)
+        return self._finish(schema, lambda body, at: (body[at : _room(body, at, size)], at + size))
 
     def _union(self, branches: list[Any]) -> Read:
         readers = [self.reader(branch) for branch in branches]
 
         def read(body: bytes, at: int) -> tuple[Any, int]:
-            index, at = read_long(body, at)
-            if not 0 <= index < len(readers):
-                raise Undecodable(f"{index} is not the number of one of {len(readers)} branches")
+            index, at = read_branch(body, at, len(readers))
             return readers[index](body, at)
 
         return read
@@ -239,7 +262,7 @@ def _block(body: bytes, at: int) -> tuple[int, int, int | None]:
     return -count, at, _room(body, at, size)
 
 
-def _blocks(item: Read) -> Read:
+def read_blocks(item: Read) -> Read:
     def read(body: bytes, at: int) -> tuple[list[Any], int]:
         values: list[Any] = []
         while True:
@@ -260,13 +283,13 @@ def _blocks(item: Read) -> Read:
     return read
 
 
-def _map(value: Read) -> Read:
+def read_map(value: Read) -> Read:
     def pair(body: bytes, at: int) -> tuple[tuple[str, Any], int]:
         key, at = _read_string(body, at)
         found, at = value(body, at)
         return (key, found), at
 
-    pairs = _blocks(pair)
+    pairs = read_blocks(pair)
 
     def read(body: bytes, at: int) -> tuple[dict[str, Any], int]:
         found, at = pairs(body, at)

@@ -5,7 +5,7 @@ byte, as in Avro's JSON), and `body`, the Avro body in hex, which must decode to
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from schemas.columns import supports_columns
 from schemas.contract import HERE, Contract, ContractError, RecordType, Schema, Topic, load
 from schemas.released import RULES, problems, versions
 from schemas.shape import Shape, shape_of, violations
+from schemas.upcasters import UPCASTERS, Upcaster, Upcasting, broken_steps, gaps
 
 
 class Finding(NamedTuple):
@@ -29,8 +30,8 @@ class Finding(NamedTuple):
         return f"{self.file}: {self.place}: {self.message}" if self.place else f"{self.file}: {self.message}"
 
 
-def check(root: Path = HERE) -> list[Finding]:
-    """All that is wrong with the contract under `root`."""
+def check(root: Path = HERE, steps: Sequence[Upcaster] = UPCASTERS) -> list[Finding]:
+    """All that is wrong with the contract under `root` and with the upcasters of its records."""
     try:
         contract = load(root)
     except ContractError as error:
@@ -38,7 +39,9 @@ def check(root: Path = HERE) -> list[Finding]:
     found = [finding for topic in contract.topics.values() for finding in _topic(topic)]
     found += _strays(root, contract)
     for record in contract.records.values():
-        found += _record(root, contract, record)
+        found += _record(root, contract, record, steps)
+    strangers = sorted({step.record for step in steps} - set(contract.records))
+    found += [Finding("upcasters.py", name, "there is no record type of this name") for name in strangers]
     return found
 
 
@@ -76,7 +79,7 @@ def _strays(root: Path, contract: Contract) -> Iterator[Finding]:
                 yield Finding(f"{folder}/{path.name}", "", "there is no record type of this name")
 
 
-def _record(root: Path, contract: Contract, record: RecordType) -> Iterator[Finding]:
+def _record(root: Path, contract: Contract, record: RecordType, steps: Sequence[Upcaster]) -> Iterator[Finding]:
     file = avsc_file(record)
     topics = [topic for topic in contract.topics.values() if record in topic.records]
     if not topics:
@@ -96,7 +99,9 @@ def _record(root: Path, contract: Contract, record: RecordType) -> Iterator[Find
         if any(topic.strategy == "topic" for topic in topics) and not supports_columns(record.schema):
             yield Finding(file, "", "a topic of one record type needs one that can be read as columns")
         yield from _compatibility(record, topics, released)
-        yield from _examples(root, record, shape, released)
+        broken = broken_steps(record, released, steps)
+        yield from (Finding("upcasters.py", record.name, message) for message in (*broken, *gaps(record, released, steps)))
+        yield from _examples(root, record, shape, Upcasting(record, released, () if broken else steps))
     except (ContractError, BadSchema) as error:
         yield Finding(file, "", str(error))
 
@@ -110,29 +115,29 @@ def _compatibility(record: RecordType, topics: list[Topic], released: dict[int, 
             yield Finding(avsc_file(record), fault.path, message)
 
 
-def _examples(root: Path, record: RecordType, shape: Shape, released: dict[int, Schema]) -> Iterator[Finding]:
+def _examples(root: Path, record: RecordType, shape: Shape, steps: Upcasting) -> Iterator[Finding]:
     paths = sorted((root / "examples" / record.name).glob("*.json"))
     if not paths:
         yield Finding(avsc_file(record), "", "has no example")
     for path in paths:
-        for place, message in _example(path, record, shape, released):
+        for place, message in _example(path, shape, steps):
             yield Finding(f"examples/{record.name}/{path.name}", place, message)
 
 
-def _example(path: Path, record: RecordType, shape: Shape, released: dict[int, Schema]) -> Iterator[tuple[str, str]]:
+def _example(path: Path, shape: Shape, steps: Upcasting) -> Iterator[tuple[str, str]]:
     try:
         example = json.loads(path.read_text("utf-8"))
         version, values, body = example["version"], example["values"], bytes.fromhex(example["body"])
     except (ValueError, KeyError, TypeError) as error:
         yield "", f"is no example (JSON with version, values and body in hex): {error!r}"
         return
-    written = {**released, len(released) + 1: record.schema}.get(version)
+    written = steps.written.get(version)
     if written is None:
         yield "version", f"there is no version {version}"
         return
     try:
         said = Decoder(written).decode(body)
-        read = Decoder(written, record.schema).decode(body)
+        read = steps.decoder(written, version).decode(body)
     except Undecodable as error:
         yield "body", str(error)
         return

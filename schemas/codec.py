@@ -12,6 +12,7 @@ import fastavro
 from fastavro.schema import SchemaParseException
 
 from schemas.avro_reader import BadSchema, Undecodable, compile_reader
+from schemas.avro_resolver import compile_resolver
 from schemas.avro_writer import misfit, writer_source
 from schemas.contract import RecordType, Schema
 from schemas.shape import shape_of
@@ -29,9 +30,7 @@ __all__ = [
     "plain",
 ]
 
-UNRESOLVED = (ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError)
-"""What fastavro raises when two schemas don't resolve (its SchemaResolutionError is no subclass of a common type)."""
-
+TOO_DEEP = "no Avro schema that can be read with: its types are nested too deeply"
 ENCODING_FAULTS = (AttributeError, TypeError, KeyError, ValueError, OverflowError, IndexError, struct.error)
 
 
@@ -56,7 +55,10 @@ def parsed(schema: Any) -> Any:
     Raises:
         BadSchema: it is no Avro schema.
     """
-    return named(plain(schema))
+    try:
+        return named(plain(schema))
+    except RecursionError:
+        raise BadSchema(TOO_DEEP) from None
 
 
 def named(schema: Any) -> Any:
@@ -103,9 +105,12 @@ class Decoder:
     """
 
     def __init__(self, writer_schema: Schema, reader_schema: Schema | None = None) -> None:
-        self._writer = parsed(writer_schema)
-        self._reader = None if reader_schema is None or reader_schema == writer_schema else parsed(reader_schema)
-        self._read = compile_reader(self._writer)
+        writer = parsed(writer_schema)
+        resolves = reader_schema is not None and reader_schema != writer_schema
+        try:
+            self._read = compile_resolver(writer, parsed(reader_schema)) if resolves else compile_reader(writer)
+        except RecursionError:
+            raise BadSchema(TOO_DEEP) from None
 
     def decode(self, body: bytes) -> dict[str, Any]:
         """The values of one body, all of whose bytes belong to it.
@@ -114,13 +119,7 @@ class Decoder:
             Undecodable: it is none of the writer schema, or does not resolve to the reader schema.
         """
         values: dict[str, Any] = self._read(body)
-        if self._reader is None:
-            return values
-        try:
-            resolved = fastavro.schemaless_reader(io.BytesIO(body), self._writer, self._reader)
-        except (*UNRESOLVED, fastavro.read.SchemaResolutionError) as error:
-            raise Undecodable(f"does not resolve to the reader schema: {error}") from None
-        return resolved  # type: ignore[no-any-return]
+        return values
 
 
 class Encoder:

@@ -1,7 +1,8 @@
 """Whole batches of framed records to columns, and what is wrong with the others.
 
 The values of one schema id go through `schemas.avro_block` in one piece. Where that refuses, in pieces; and each value
-of a refused piece through the reference decoder, which says what is wrong with it. Both give the same rows.
+of a refused piece through the reference decoder, which says what is wrong with it. Both give the same rows. Values that
+upcasters change the meaning of are read one by one.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from schemas.codec import Decoder, parsed
 from schemas.column_checks import Checks
 from schemas.contract import ContractError, RecordType, Schema
 from schemas.shape import shape_of, violations
+from schemas.upcasters import Upcasting, UpcastingDecoder, upcasting
 from schemas.wire import PREFIX_BYTES, NotFramed, UnknownSchema, schema_id
 
 PIECES = 12  # into which a refused batch is cut: each piece costs a millisecond, each record of a bad one 20 µs
@@ -71,7 +73,7 @@ class _Plan:
     """How values of one schema id are read: `blocks` where in one piece; `refusal` where not at all."""
 
     blocks: BlockReader | None = None
-    reference: Decoder | None = None
+    reference: Decoder | UpcastingDecoder | None = None
     refusal: tuple[str, str] | None = None
 
 
@@ -82,8 +84,10 @@ class ColumnDecoder:
     `decode`.
     """
 
-    def __init__(self, record: RecordType, schema_of: Callable[[int], Schema]) -> None:
+    def __init__(self, record: RecordType, schema_of: Callable[[int], Schema], steps: Upcasting | None = None) -> None:
+        """`steps`: the upcasters of the record type; those of the contract if none are given."""
         self._record, self._schema_of = record, schema_of
+        self._steps = upcasting(record) if steps is None else steps
         self._shape = shape_of(record.schema)
         self._layout = to_parsing_canonical_form(parsed(record.schema))
         self._columns = frame_schema(record)
@@ -181,10 +185,10 @@ class ColumnDecoder:
             if name != self._record.full_name:
                 what = f"schema {number} is of {name or 'no record'}, not of {self._record.full_name}"
                 return _Plan(refusal=("wrong-record-type", what))
-            reference = Decoder(schema, self._record.schema)
+            reference = self._steps.decoder(schema)
         except BadSchema as error:
             return _Plan(refusal=("undecodable", f"schema {number}: {error}"))
-        same = to_parsing_canonical_form(writer) == self._layout
+        same = to_parsing_canonical_form(writer) == self._layout and isinstance(reference, Decoder)
         columnar = same and supports_columns(self._record.schema)
         return _Plan(BlockReader(number, self._shape) if columnar else None, reference)
 

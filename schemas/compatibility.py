@@ -5,10 +5,11 @@ written. Two things go beyond Avro. A changed logical type is refused, because t
 moment. And `tightenings` finds bounds of the contract that old records may lie outside of.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from schemas.contract import Schema
+from schemas.resolution import NAMED, PROMOTIONS, Ambiguous, named_types, same_name, unfolded, writers_field
 from schemas.shape import BOUND_ATTRIBUTES
 
 
@@ -19,37 +20,46 @@ class Incompatibility(NamedTuple):
     message: str
 
 
-_PROMOTIONS: Mapping[str, frozenset[str]] = {
-    "int": frozenset(("long", "float", "double")),
-    "long": frozenset(("float", "double")),
-    "float": frozenset(("double",)),
-    "string": frozenset(("bytes",)),
-    "bytes": frozenset(("string",)),
-}
-_NAMED = frozenset(("record", "error", "enum", "fixed"))
-
-
-def incompatibilities(reader: Any, writer: Any) -> list[Incompatibility]:
+def incompatibilities(reader: Any, writer: Any, logical_types: bool = True) -> list[Incompatibility]:
     """Why `reader` (the new schema) can't read everything written under `writer` (the old one); empty if it can.
 
     Both have full names (see `codec.named`). Defaults are not checked for their type: `schemas.check` does that.
+    Without `logical_types` this is what the specification says and no more.
     """
-    return list(_Resolver(reader, writer).resolve(reader, writer, ""))
+    return Resolution(reader, writer, logical_types).faults(reader, writer)
 
 
-class _Resolver:
-    def __init__(self, reader: Any, writer: Any) -> None:
-        self._readers: dict[str, Any] = {}
-        self._writers: dict[str, Any] = {}
-        _collect(reader, self._readers)
-        _collect(writer, self._writers)
-        self._open: set[tuple[str, str]] = set()  # pairs of named types that are being compared further out
+class Resolution:
+    """Decides for the parts of two schemas. Each pair of named types is looked into once, so that the time is bounded by
+    the schemas' sizes, however their types refer to each other."""
 
-    def resolve(self, reader: Any, writer: Any, path: str) -> Iterator[Incompatibility]:
-        reader, writer = _type(reader, self._readers), _type(writer, self._writers)
+    def __init__(self, reader: Any, writer: Any, logical_types: bool = True) -> None:
+        self._readers, self._writers = named_types(reader), named_types(writer)
+        self._logical_types = logical_types
+        self._failed: dict[tuple[str, str], Incompatibility] = {}  # pairs of named types, with their first fault
+        self._passed: set[tuple[str, str]] = set()
+
+    def faults(self, reader: Any, writer: Any) -> list[Incompatibility]:
+        """As `incompatibilities`, for parts of the schemas.
+
+        A type within itself is taken to be readable until it is found not to be; what was decided on that ground is
+        decided anew, until nothing changes.
+        """
+        while True:
+            known = len(self._failed)
+            self._passed = set()
+            try:
+                found = list(self._resolve(reader, writer, ""))
+            except RecursionError:
+                return [Incompatibility("", "the types are nested too deeply to be compared")]
+            if len(self._failed) == known:
+                return found
+
+    def _resolve(self, reader: Any, writer: Any, path: str) -> Iterator[Incompatibility]:
+        reader, writer = unfolded(reader, self._readers), unfolded(writer, self._writers)
         if isinstance(writer, list):  # any branch may have been written
             for branch in writer:
-                yield from self.resolve(reader, branch, path)
+                yield from self._resolve(reader, branch, path)
         elif isinstance(reader, list):
             if not any(self._fits(branch, writer, path) for branch in reader):
                 yield Incompatibility(path, f"no branch of the union reads {_name(writer)}")
@@ -57,44 +67,55 @@ class _Resolver:
             yield from self._resolve_one(reader, writer, path)
 
     def _fits(self, reader: Any, writer: Any, path: str) -> bool:
-        return next(self.resolve(reader, writer, path), None) is None
+        return next(self._resolve(reader, writer, path), None) is None
 
     def _resolve_one(self, reader: Schema, writer: Schema, path: str) -> Iterator[Incompatibility]:
         new, old = reader["type"], writer["type"]
         if new != old:
-            if new not in _PROMOTIONS.get(old, ()):
+            if new not in PROMOTIONS.get(old, ()):
                 yield Incompatibility(path, f"{_name(reader)} does not read {_name(writer)}")
-        elif reader.get("logicalType") != writer.get("logicalType"):
-            kinds = reader.get("logicalType", "none"), writer.get("logicalType", "none")
-            yield Incompatibility(path, f"the logical type is {kinds[0]}, was {kinds[1]}")
-        elif new in _NAMED and not _same_name(reader, writer):
+        elif self._logical_types and _logical_type(reader) != _logical_type(writer):
+            yield Incompatibility(path, f"the logical type is {_logical_type(reader)}, was {_logical_type(writer)}")
+        elif new in NAMED and not same_name(reader, writer):
             yield Incompatibility(path, f"is called {reader['name']}, was {writer['name']}, which is no alias of it")
         elif new in ("record", "error"):
-            yield from self._records(reader, writer, path)
+            yield from self._record(reader, writer, path)
         elif new == "enum":
             yield from _enums(reader, writer, path)
         elif new == "fixed" and reader["size"] != writer["size"]:
             yield Incompatibility(path, f"has {reader['size']} bytes, had {writer['size']}")
         elif new == "array":
-            yield from self.resolve(reader["items"], writer["items"], f"{path}[]")
+            yield from self._resolve(reader["items"], writer["items"], f"{path}[]")
         elif new == "map":
-            yield from self.resolve(reader["values"], writer["values"], f"{path}{{}}")
+            yield from self._resolve(reader["values"], writer["values"], f"{path}{{}}")
 
-    def _records(self, reader: Schema, writer: Schema, path: str) -> Iterator[Incompatibility]:
+    def _record(self, reader: Schema, writer: Schema, path: str) -> Iterator[Incompatibility]:
+        """A pair that was looked into already gives its first fault only, at this path."""
         pair = reader["name"], writer["name"]
-        if pair in self._open:
-            return
-        self._open.add(pair)
+        if pair not in self._passed:
+            self._passed.add(pair)
+            found = list(self._fields(reader, writer))
+            if found:
+                self._failed[pair] = found[0]
+        else:
+            found = [self._failed[pair]] if pair in self._failed else []
+        for fault in found:
+            joint = "." if path and fault.path else ""
+            yield Incompatibility(f"{path}{joint}{fault.path}", fault.message)
+
+    def _fields(self, reader: Schema, writer: Schema) -> Iterator[Incompatibility]:
         written = {field["name"]: field for field in writer["fields"]}
         for field in reader["fields"]:
-            inner = f"{path}.{field['name']}" if path else field["name"]
-            names = (field["name"], *field.get("aliases", ()))
-            old = next((written[name] for name in names if name in written), None)
+            name = field["name"]
+            try:
+                old = writers_field(field, written)
+            except Ambiguous as error:
+                yield Incompatibility(name, str(error))
+                continue
             if old is not None:
-                yield from self.resolve(field["type"], old["type"], inner)
+                yield from self._resolve(field["type"], old["type"], name)
             elif "default" not in field:
-                yield Incompatibility(inner, "is new and has no default")
-        self._open.discard(pair)
+                yield Incompatibility(name, "is new and has no default")
 
 
 def _enums(reader: Schema, writer: Schema, path: str) -> Iterator[Incompatibility]:
@@ -103,34 +124,10 @@ def _enums(reader: Schema, writer: Schema, path: str) -> Iterator[Incompatibilit
         yield Incompatibility(path, f"the symbols {', '.join(gone)} are gone, and there is no default")
 
 
-def _same_name(reader: Schema, writer: Schema) -> bool:
-    space = reader["name"].rpartition(".")[0]
-    aliases = (alias if "." in alias or not space else f"{space}.{alias}" for alias in reader.get("aliases", ()))
-    return writer["name"] in (reader["name"], *aliases)
-
-
-def _type(schema: Any, named: Mapping[str, Any]) -> Any:
-    """A union as a list, any other type as a dict whose `type` is a string."""
-    if isinstance(schema, str):
-        return named.get(schema) or {"type": schema}
-    if isinstance(schema, dict) and isinstance(schema["type"], dict | list):
-        return _type(schema["type"], named)
-    if isinstance(schema, dict) and schema["type"] in named:
-        return named[schema["type"]]
-    return schema
-
-
-def _collect(schema: Any, named: dict[str, Any]) -> None:
-    if isinstance(schema, list):
-        for branch in schema:
-            _collect(branch, named)
-    elif isinstance(schema, dict):
-        if schema["type"] in ("record", "error", "enum", "fixed"):
-            named[schema["name"]] = schema
-        inner = [schema[part] for part in ("items", "values") if part in schema]
-        inner += [field["type"] for field in schema.get("fields", ())]
-        for part in [*inner, schema["type"]]:
-            _collect(part, named)
+def _logical_type(schema: Schema) -> str:
+    """The logical type with what it means by a number."""
+    kind = schema.get("logicalType", "none")
+    return f"decimal({schema.get('precision')}, {schema.get('scale', 0)})" if kind == "decimal" else str(kind)
 
 
 def _name(schema: Schema) -> str:
@@ -149,7 +146,7 @@ def tightenings(reader: Schema, writer: Schema) -> list[Incompatibility]:
 
 
 def _tightened(reader: Any, writer: Any, path: str) -> Iterator[Incompatibility]:
-    new, old = _record_in(reader), _record_in(writer)
+    new, old = record_in(reader), record_in(writer)
     if new is None or old is None:
         return
     before = {field["name"]: field for field in old["fields"]}
@@ -171,12 +168,12 @@ def _is_tighter(name: str, new: Any, old: Any) -> bool:
     return bool(new > old if name.startswith("min") else new < old)
 
 
-def _record_in(schema: Any) -> Schema | None:
+def record_in(schema: Any) -> Schema | None:
     """The record that a type is, or is an array, nullable or not, of."""
     if isinstance(schema, list):
-        return next((found for branch in schema if (found := _record_in(branch)) is not None), None)
+        return next((found for branch in schema if (found := record_in(branch)) is not None), None)
     if not isinstance(schema, dict):
         return None
     if schema["type"] == "record":
         return schema
-    return _record_in(schema["items"] if schema["type"] == "array" else schema["type"])
+    return record_in(schema["items"] if schema["type"] == "array" else schema["type"])

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+DAY_MILLISECONDS = 86_400_000
 Schema = dict[str, Any]
 
 
@@ -55,6 +56,16 @@ class Topic:
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
     max_message_bytes: int = 12_000_000
+
+    @property
+    def retention_ms(self) -> int:
+        """How long the broker keeps a record, in milliseconds; -1: for ever."""
+        return -1 if self.retention_days < 0 else self.retention_days * DAY_MILLISECONDS
+
+    @property
+    def cleanup_policy(self) -> str:
+        """Every topic is a log of events: compaction would leave gaps."""
+        return "delete"
 
     def subject(self, record: RecordType) -> str:
         """The registry subject of one of its record types (Confluent's TopicNameStrategy, TopicRecordNameStrategy)."""

@@ -10,7 +10,7 @@ from schemas.contract import Schema
 from schemas.shape import BOUND_ATTRIBUTES
 
 AVRO_ATTRIBUTES = frozenset(("name", "type", "doc", "default", "aliases", "order"))
-KNOWN = AVRO_ATTRIBUTES | frozenset((*BOUND_ATTRIBUTES, "origin"))
+KNOWN = AVRO_ATTRIBUTES | frozenset((*BOUND_ATTRIBUTES, "origin", "unit"))
 FORMATS = ("json-object",)
 ORIGINS = ("server", "device")
 
@@ -19,6 +19,7 @@ _TEXTS = frozenset(("string", "bytes"))
 _APPLIES: Mapping[str, frozenset[str]] = {
     "minimum": _NUMBERS,
     "maximum": _NUMBERS,
+    "unit": _NUMBERS,
     "minLength": _TEXTS,
     "maxLength": _TEXTS,
     "pattern": frozenset(("string",)),
@@ -53,6 +54,14 @@ def _field(field: Schema) -> Iterator[str]:
     for name, kinds in _APPLIES.items():
         if name in field and kind not in kinds:
             yield f"{name} says nothing about a value of type {kind}"
+    if not (isinstance(field.get("unit", "?"), str) and field.get("unit", "?")):
+        yield "unit is to be a name such as milliseconds"
+    yield from _bounds(field)
+    if "default" in field:
+        yield from _default(field)
+
+
+def _bounds(field: Schema) -> Iterator[str]:
     if not all(_is_bound(field[name]) for name in BOUND_ATTRIBUTES if name in field and name not in ("pattern", "format")):
         yield "a bound is to be a number"
         return
@@ -63,8 +72,6 @@ def _field(field: Schema) -> Iterator[str]:
         yield f"format is {field['format']!r}, none of {', '.join(FORMATS)}"
     if "pattern" in field:
         yield from _pattern(field["pattern"])
-    if "default" in field:
-        yield from _default(field)
 
 
 def _is_bound(value: Any) -> bool:

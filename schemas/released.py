@@ -2,6 +2,7 @@
 them, so every later schema must read what they wrote."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from schemas.codec import BadSchema, named
@@ -38,25 +39,30 @@ def versions(root: Path, record: str) -> dict[int, Schema]:
     return dict(sorted(found.items()))
 
 
-def problems(record: RecordType, released: dict[int, Schema], level: str) -> list[tuple[int, Incompatibility]]:
-    """(version, fault) for each way in which the record type breaks the compatibility that its topic declares.
+def problems(record: RecordType, released: Mapping[int, Schema], level: str) -> list[tuple[int, Incompatibility]]:
+    """(version, fault) for each way in which the record type breaks a compatibility level.
 
-    A level that is not transitive looks at the newest version only.
+    A level that is not transitive looks at the newest version only. Beyond Avro a changed logical type is a fault, and a
+    bound that records of the one side may lie outside of on the other.
 
     Raises:
         BadSchema: a schema is none.
     """
     backward, forward = RULES[level]
     looked_at = released if level.endswith("_TRANSITIVE") else dict(list(released.items())[-1:])
-    new = named(record.schema)
-    found = []
+    found: list[tuple[int, Incompatibility]] = []
     for version, schema in looked_at.items():
-        old = named(schema)
         if backward:
-            found += [(version, fault) for fault in (*incompatibilities(new, old), *tightenings(record.schema, schema))]
+            found += [(version, fault) for fault in unreadable(record.schema, schema)]
         if forward:
-            found += [(version, fault) for fault in incompatibilities(old, new)]
+            for path, message in unreadable(schema, record.schema):
+                found.append((version, Incompatibility(path, f"readers of version {version}: {message}")))
     return found
+
+
+def unreadable(reader: Schema, writer: Schema) -> list[Incompatibility]:
+    """Why records written under `writer` can't all be read, within the contract, under `reader`. Raises BadSchema."""
+    return [*incompatibilities(named(reader), named(writer)), *tightenings(reader, writer)]
 
 
 def next_version(root: Path, record: RecordType, level: str) -> int | None:

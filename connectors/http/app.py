@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 
 from connectors.http.body import BodyReader
@@ -72,8 +73,9 @@ class HttpApp:
             Broken: the handler failed.
         """
         try:
-            async for part in answer.parts:
-                yield part
+            async with aclosing(answer.parts) as parts:
+                async for part in parts:
+                    yield part
         except Exception:  # a bug, after the status was told: all that is left is to break off
             log.exception("a request failed while it was answered", extra=_of(request, path))
             raise Broken from None

@@ -34,16 +34,12 @@ class BodyReader:
         length = request.content_length
         if length and int(length) > limit:  # the parser has seen to it that it is a number
             raise self._too_large()
-        encoding = request.content_encoding.lower()
-        if encoding not in (b"", b"identity", b"gzip", b"x-gzip"):
-            message = "a body may be encoded with gzip or not at all"
-            accept = [(b"accept-encoding", b"gzip")]
-            raise Fault(415, "UNSUPPORTED_ENCODING", message, [("header Content-Encoding", message)], headers=accept)
+        compressed = gzipped(request)
         body = await self._sent(request)
-        if encoding not in (b"gzip", b"x-gzip"):
+        if not compressed:
             return body
         inflated = inflate(body, limit, self._limits.max_gzip_ratio)
-        self._hold(request, len(inflated) - len(body))
+        self.hold(request, len(inflated) - len(body))
         return inflated
 
     def release(self, request: Request) -> None:
@@ -62,18 +58,33 @@ class BodyReader:
             size += len(part)
             if size > self._limits.max_body_bytes:
                 raise self._too_large()
-            self._hold(request, len(part))
+            self.hold(request, len(part))
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _hold(self, request: Request, size: int) -> None:
-        if self.buffered + size > self._limits.max_buffered_bytes:
+    def hold(self, request: Request, size: int) -> None:
+        """The request holds so many bytes more.
+
+        Raises:
+            Fault: 429 all requests together hold too much.
+        """
+        if size > 0 and self.buffered + size > self._limits.max_buffered_bytes:
             raise Fault(429, "OVERLOADED", "too many large bodies are being read", retry_after=1)
         self.buffered += size
         request.buffered += size
 
     def _too_large(self) -> Fault:
         return _fault(413, "BODY_TOO_LARGE", f"a body may have {self._limits.max_body_bytes} bytes, as sent and inflated")
+
+
+def gzipped(request: Request) -> bool:
+    """Whether a body is compressed; raises Fault 415 for any other encoding."""
+    encoding = request.content_encoding.lower()
+    if encoding not in (b"", b"identity", b"gzip", b"x-gzip"):
+        message = "a body may be encoded with gzip or not at all"
+        accept = [(b"accept-encoding", b"gzip")]
+        raise Fault(415, "UNSUPPORTED_ENCODING", message, [("header Content-Encoding", message)], headers=accept)
+    return encoding in (b"gzip", b"x-gzip")
 
 
 def _fault(status: int, code: str, detail: str) -> Fault:

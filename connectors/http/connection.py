@@ -13,10 +13,10 @@ from typing import cast
 import httptools
 
 from connectors.http import streaming
-from connectors.http.exchange import Exchange, bytes_of, raw_problem
+from connectors.http.exchange import STOPPING, Exchange, bytes_of, raw_problem
 from connectors.http.limits import Limits
 from connectors.http.request import Answer, Answering
-from connectors.http.target import Refused, has_body, split
+from connectors.http.target import Refused, add_header, has_body, split
 
 HIGH_WATER = 65_536  # bytes of a body that wait for their handler; more are left to the kernel
 MOST_AHEAD = 32  # requests of one connection that wait for the one in hand
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._receiving is None:  # else it is a trailer, or repeated for the parser's sake
-            self._headers[name.lower()] = value
+            add_header(self._headers, name.lower(), value)
             self._head_bytes += len(name) + len(value)
 
     def on_headers_complete(self) -> None:
@@ -219,7 +219,7 @@ class Connection(asyncio.Protocol):
                 self._end()
         elif self._receiving.streaming:
             self._deaf = True
-            self._receiving.cut_off("the server is stopping")
+            self._receiving.cut_off(STOPPING)
         else:
             self._receiving.last = True
 

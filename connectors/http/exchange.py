@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from connectors.http.request import Answer, Request, StreamedAnswer
 
+STOPPING = "the server is stopping"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
@@ -123,7 +124,9 @@ def raw_problem(status: int, code: str, detail: str) -> bytes:
 
 def bytes_of(answer: Answer, request: Request, last: bool) -> bytes:
     """An answer as it is sent; `last`: the connection is closed after it."""
-    head = head_of(answer, request, b"content-length: %d\r\n" % len(answer.body), last)
+    # What a 304 stands for has another length (RFC 9110, 8.6).
+    length = b"" if answer.status == HTTPStatus.NOT_MODIFIED else b"content-length: %d\r\n" % len(answer.body)
+    head = head_of(answer, request, length, last)
     return head if request.method == "HEAD" else head + answer.body
 
 

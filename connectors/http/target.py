@@ -2,6 +2,8 @@
 
 import httptools
 
+LISTED = frozenset({b"idempotency-key"})
+
 
 class Refused(Exception):
     """What came can't become a request: HTTP status, code, sentence."""
@@ -23,6 +25,13 @@ def split(target: bytes) -> tuple[bytes, bytes]:
     except httptools.HttpParserInvalidURLError:
         pass  # told below
     raise Refused(400, "INVALID_HTTP", "the target of the request is no path")
+
+
+def add_header(headers: dict[bytes, bytes], name: bytes, value: bytes) -> None:
+    """Of a header that comes twice the last counts; of one that is to be refused then, the list of them (RFC 9110, 5.3)."""
+    if name in LISTED and name in headers:
+        value = headers[name] + b", " + value
+    headers[name] = value
 
 
 def has_body(headers: dict[bytes, bytes]) -> bool:

@@ -1,9 +1,10 @@
 """How the events of one kind of upload are identified and written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from connectors.ingress.ledger import ledger_key
+from connectors.ingress.options import Header
 from schemas.avro_writer import long_bytes
 from schemas.codec import Encoder
 from schemas.contract import RecordType, Topic
@@ -55,7 +56,7 @@ class Envelope:
 
     __slots__ = ("_device", "_prefix", "_received", "device_id", "headers")
 
-    def __init__(self, schema_id: int, device_id: str, received_at: int, headers: list[tuple[str, bytes]]) -> None:
+    def __init__(self, schema_id: int, device_id: str, received_at: int, headers: Sequence[Header]) -> None:
         """`received_at` in microseconds since 1970-01-01 UTC."""
         name = device_id.encode()
         self.device_id, self.headers = device_id, headers

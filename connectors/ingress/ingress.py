@@ -3,34 +3,57 @@
 import asyncio
 import copy
 import logging
+from collections.abc import Callable
 from functools import cached_property
 
+from confluent_kafka import KafkaException
+
+from connectors.cluster import Refusal
 from connectors.http.app import HttpApp
 from connectors.http.body import BodyReader
 from connectors.http.request import Route
 from connectors.ingress.access import Access
+from connectors.ingress.answers import encoder
+from connectors.ingress.deliveries import Deliveries
 from connectors.ingress.delivery import Deadlines
 from connectors.ingress.device_api import DeviceApi
 from connectors.ingress.event import EventKind
 from connectors.ingress.identifiers import EventIds
 from connectors.ingress.ledger import Ledger
+from connectors.ingress.log_api import LogApi
+from connectors.ingress.log_caching import Policies
+from connectors.ingress.log_routes import log_routes
+from connectors.ingress.log_schemas import LogSchemas
+from connectors.ingress.log_tail import Tail
+from connectors.ingress.log_topics import LogTopics
 from connectors.ingress.metrics import IngressMetrics
 from connectors.ingress.openapi import document
 from connectors.ingress.operations import OK, Operations
 from connectors.ingress.options import Options
 from connectors.ingress.outside import Outside
 from connectors.ingress.recovery import Interpreter, recover
+from connectors.ingress.request_log import TOPIC as REQUESTS_TOPIC
+from connectors.ingress.request_log import RequestLog
+from connectors.ingress.request_memory import RequestMemory
 from connectors.ingress.rest_metadata import RestMetadata
 from connectors.ingress.rest_routes import rest_routes
 from connectors.ingress.rest_schemas import RestSchemas
 from connectors.ingress.rest_topics import RestTopics
 from connectors.ingress.rest_v2 import RestV2
 from connectors.ingress.rest_writer import RestWriter
+from connectors.ingress.retries import Retries
 from connectors.ingress.routes import device_routes, operation_routes
 from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ingress.uploads import Uploads
+from connectors.ingress.v3_metadata_routes import v3_metadata_routes
+from connectors.ingress.v3_record_routes import v3_record_routes
+from connectors.ingress.v3_records import V3Records
+from connectors.ingress.v3_records_schemas import V3Schemas
+from connectors.ingress.v3_records_target import Tools
+from connectors.ingress.v3_scope import V3Scope
 from connectors.ports import Away
 from connectors.process import give_back_memory, spare_collector
+from schemas import asyncapi
 from schemas.contract import Contract, RecordType
 from schemas.json_form import RequestForm
 
@@ -52,33 +75,66 @@ class Ingress:
         self._device_ledger = Ledger(options.idempotency_records)
         self._ids = EventIds()
         self._recovery = "the log is being read"
+        self._stopping: Callable[[], bool] = lambda: False
         self.uploads = {name: self._uploads(topic, self._upload_ledger) for name, topic in UPLOAD_TOPICS.items()}
         self.uploads["devices"] = self._uploads(REGISTRATION_TOPIC, self._device_ledger)
         self.bodies = BodyReader(options)
         self.metrics = IngressMetrics()
         self.forms = {name: RequestForm(contract.topics[topic].record) for name, topic in UPLOAD_TOPICS.items()}
         self.forms["devices"] = RequestForm(with_given_device_id(contract.topics[REGISTRATION_TOPIC].record))
-        writer = RestWriter(outside.producer)
-        self.metrics.watch(outside.producer, self._deadlines, self.uploads, writer)
-        self.routes = [*self._device_routes(access), *self._rest_routes(access, writer), *self._operation_routes()]
+        deliveries = Deliveries(RestWriter(outside.producer), self._deadlines)
+        self.retries = self._retries(access, deliveries)
+        self.metrics.watch(outside.producer, self._deadlines, self.uploads, deliveries.writer)
+        self.metrics.watch_retries(self.retries)
+        self.routes = [
+            *self._device_routes(access),
+            *self._rest_routes(access, deliveries),
+            *self._log_routes(access),
+            *self._operation_routes(),
+        ]
         self.application = HttpApp("ingress", self.routes, access.caller, self.bodies, self.metrics.answered)
 
     def _device_routes(self, access: Access) -> list[Route]:
         devices = DeviceApi(self._options, self.bodies, self.forms, self.uploads, self._deadlines)
         return device_routes(devices, self.forms, access.check_devices)
 
-    def _rest_routes(self, access: Access, writer: RestWriter) -> list[Route]:
+    def _retries(self, access: Access, deliveries: Deliveries) -> Retries:
+        remembered = RequestMemory(self._options.idempotency_bytes, int(self._options.idempotency_seconds * 1e6))
+        requests = RequestLog(self._contract.topics[REQUESTS_TOPIC], self._schema_ids)
+        return Retries(requests, remembered, deliveries, self._outside.cluster, self._ids, access.name)
+
+    def _rest_routes(self, access: Access, deliveries: Deliveries) -> list[Route]:
         topics = RestTopics(access, self._contract, self._outside.producer)
         schemas = RestSchemas(self._schema_ids)
-        v2 = RestV2(self._options, topics, self.bodies, writer, schemas, self._deadlines)
-        return rest_routes(v2, RestMetadata(topics, self._outside.cluster))
+        cluster = self._outside.cluster
+        v2 = RestV2(self._options, topics, self.bodies, schemas, deliveries, self.retries)
+        own_url = f"http://{self._options.host}:{self._options.port}"
+        v3 = V3Scope(topics, cluster, self.bodies, own_url, self._options.max_depth)
+        tools = Tools(self._options, self.bodies, deliveries.writer, self._deadlines)
+        records = V3Records(tools, topics, cluster, V3Schemas(schemas, self._schema_ids))
+        v2_routes = rest_routes(v2, RestMetadata(topics, cluster))
+        return [*v2_routes, *v3_metadata_routes(v3), *v3_record_routes(records)]
+
+    def _log_routes(self, access: Access) -> list[Route]:
+        outside = self._outside
+        topics = LogTopics(access, outside.producer)
+        tail = Tail(outside.pages, lambda: self._stopping())
+        return log_routes(LogApi(topics, outside.pages, tail, Policies(outside.cluster), LogSchemas(self._schema_ids)))
 
     def _operation_routes(self) -> list[Route]:
-        return operation_routes(Operations(self.checks, self.metrics, lambda: self._document))
+        return operation_routes(Operations(self.checks, self.metrics, lambda: self._document, lambda: self._asyncapi))
 
     @cached_property
     def _document(self) -> bytes:
         return document(self.routes)
+
+    @cached_property
+    def _asyncapi(self) -> bytes:
+        return encoder.encode(asyncapi.document(self._contract, self._options.addresses))
+
+    def ends_with(self, stopping: Callable[[], bool]) -> None:
+        """Who waits for records is answered as soon as `stopping` says so."""
+        self._stopping = stopping
 
     def checks(self) -> dict[str, str]:
         """For each part that must work "ok", or what is wrong."""
@@ -101,8 +157,21 @@ class Ingress:
         give_back_memory()
         for uploads in self.uploads.values():
             uploads.open(ids[uploads.kind.topic])
+        self.retries.open()
         self._recovery = ""
         log.info("ready", extra={"context": {"receipts": len(self._upload_ledger), "devices": len(self._device_ledger)}})
+        await self._look_up()
+
+    async def _look_up(self) -> None:
+        """Find what was written of the requests that were interrupted. Nobody but their retries waits for it."""
+        while True:
+            try:
+                await self.retries.look_up(self._outside.make_tracer)
+            except (Away, Refusal, KafkaException) as error:
+                log.warning("interrupted requests are not looked up yet: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
 
     def _recover(self) -> dict[str, int]:
         kinds = {name: uploads.kind for name, uploads in self.uploads.items()}
@@ -115,6 +184,7 @@ class Ingress:
                     kind.topic: Interpreter(kind, ids[kind.topic], self._schema_ids.schema) for kind in of_ledger
                 }
                 recover(reader, interpreters, ledger, self._options.idempotency_records)
+            self.retries.recover(reader)
         finally:
             reader.close()
         return ids

@@ -1,6 +1,6 @@
 """Metrics of the ingress, for Prometheus."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
@@ -21,6 +21,30 @@ class RestCounts(Protocol):
 
     written: int
     failed: int
+
+
+class Kept(Protocol):
+    """What is remembered of requests with an idempotency key."""
+
+    @property
+    def bytes(self) -> int: ...
+
+    @property
+    def unfinished(self) -> Sequence[object]: ...
+
+    def __len__(self) -> int: ...
+
+
+class RetryCounts(Protocol):
+    """Requests with an idempotency key by outcome."""
+
+    finished: int
+    replayed: int
+    resumed: int
+    refused: int
+
+    @property
+    def remembered(self) -> Kept: ...
 
 
 class IngressMetrics:
@@ -52,6 +76,14 @@ class IngressMetrics:
         self._gauge("fleetlog_ingress_requests_in_flight", "Requests that wait for the broker", lambda: len(deadlines))
         self._gauge("fleetlog_ingress_broker_up", "1 while the broker answers", lambda: 0 if producer.away else 1)
         self.registry.register(_Counts(uploads, rest))
+
+    def watch_retries(self, retries: RetryCounts) -> None:
+        """Show what is kept of requests with an idempotency key, and what became of them."""
+        kept = retries.remembered
+        self._gauge("fleetlog_ingress_idempotency_keys", "Idempotency keys that are remembered", lambda: len(kept))
+        self._gauge("fleetlog_ingress_idempotency_bytes", "Bytes that they take, about", lambda: kept.bytes)
+        self._gauge("fleetlog_ingress_idempotency_open", "Of them, without a final answer", lambda: len(kept.unfinished))
+        self.registry.register(_RetryOutcomes(retries))
 
     def text(self) -> bytes:
         """All metrics in Prometheus's text form."""
@@ -91,3 +123,21 @@ class _Counts(Collector):
         rest.add_metric(("written",), self._rest.written)
         rest.add_metric(("failed",), self._rest.failed)
         yield rest
+
+
+class _RetryOutcomes(Collector):
+    """The counts that requests with an idempotency key keep themselves."""
+
+    def __init__(self, retries: RetryCounts) -> None:
+        self._retries = retries
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        requests = CounterMetricFamily(
+            "fleetlog_ingress_idempotent_requests",
+            "Requests with an idempotency key by outcome: finished (the first time), replayed (the same answer again), "
+            "resumed (completed after an interruption), refused (the key was used for another request)",
+            labels=("outcome",),
+        )
+        for outcome in ("finished", "replayed", "resumed", "refused"):
+            requests.add_metric((outcome,), getattr(self._retries, outcome))
+        yield requests

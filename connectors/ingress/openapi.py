@@ -7,7 +7,11 @@ import msgspec
 
 from connectors.http.request import Route
 from connectors.ingress.answers import DOCUMENTS
+from connectors.ingress.log_answers import LOG_DOCUMENTS
 from connectors.ingress.rest_answers import REST_DOCUMENTS
+from connectors.ingress.v3_bodies import V3_BODIES
+from connectors.ingress.v3_records_answers import V3_RECORD_DOCUMENTS
+from connectors.ingress.v3_resources import V3_DOCUMENTS
 from schemas.json_form import RequestForm
 
 REF = "#/components/schemas/{name}"
@@ -22,7 +26,21 @@ FAULTS = {
     429: "More is on its way than can be held: send the same request again after Retry-After seconds.",
     503: "The broker is away or has not acknowledged in time: send the same request again after Retry-After seconds.",
 }
+OF_A_BATCH = (409, 413, 422, 429, 503)  # of which no upload was accepted; its results say why
 Schema = dict[str, Any]
+IDEMPOTENCY_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "1 to 255 visible ASCII characters, in quotes or not. The same request with the same key is carried out "
+    "once: a retry is given the first answer, with the header Idempotent-Replayed.",
+    "schema": {"type": "string"},
+}
+REPLAYED: Schema = {
+    "Idempotent-Replayed": {
+        "description": "There when the answer is that of an earlier request with the same idempotency key.",
+        "schema": {"const": "true"},
+    }
+}
 
 
 def _json(schema: Schema, media_type: str = "application/json") -> Schema:
@@ -62,13 +80,16 @@ def answers(name: str, batch: bool = False, faults: Sequence[int] = tuple(FAULTS
         made["207"] = {"description": "Of a batch some uploads were accepted, others not.", "content": _json(ref("Results"))}
     for status in faults:
         content = _json(ref("Health")) if name == "Health" else _json(ref("Problem"), "application/problem+json")
+        if batch and status in OF_A_BATCH:
+            content |= _json(ref("Results"))
         made[str(status)] = {"description": FAULTS[status], "content": content}
     return made
 
 
 def document(routes: Sequence[Route]) -> bytes:
     """The whole document, as JSON."""
-    _, components = msgspec.json.schema_components((*DOCUMENTS, *REST_DOCUMENTS), ref_template=REF)
+    documents = (*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES, *V3_RECORD_DOCUMENTS, *LOG_DOCUMENTS)
+    _, components = msgspec.json.schema_components(documents, ref_template=REF)
     paths: dict[str, Schema] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = dict(route.describe)
@@ -78,12 +99,12 @@ def document(routes: Sequence[Route]) -> bytes:
             "info": {
                 "title": "fleetlog ingress",
                 "version": "1",
-                "description": "Devices and Kafka-REST clients write to the fleet's log here, and see its topics.",
+                "description": "Devices and Kafka-REST clients write to the fleet's log here; who may reads it by position.",
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
             "servers": [{"url": "/"}],
             "security": [{"apiKey": []}, {"bearer": []}],
-            "tags": [{"name": "devices"}, {"name": "kafka-rest"}, {"name": "operation"}],
+            "tags": [{"name": name} for name in ("devices", "kafka-rest", "kafka-rest-v3", "log", "operation")],
             "paths": paths,
             "components": {
                 "schemas": components,

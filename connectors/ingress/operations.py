@@ -1,4 +1,4 @@
-"""The service's own pages: health, metrics, the OpenAPI document."""
+"""The service's own pages: health, metrics, the OpenAPI and AsyncAPI documents."""
 
 from collections.abc import Callable
 
@@ -10,10 +10,16 @@ OK = "ok"
 
 
 class Operations:
-    """The handlers. `checks` says for each part "ok" or what is wrong; `document` gives the OpenAPI document."""
+    """The handlers. `checks` says for each part "ok" or what is wrong; the others give the documents of these names."""
 
-    def __init__(self, checks: Callable[[], dict[str, str]], metrics: IngressMetrics, document: Callable[[], bytes]) -> None:
-        self._checks, self._metrics, self._document = checks, metrics, document
+    def __init__(
+        self,
+        checks: Callable[[], dict[str, str]],
+        metrics: IngressMetrics,
+        openapi: Callable[[], bytes],
+        asyncapi: Callable[[], bytes],
+    ) -> None:
+        self._checks, self._metrics, self._openapi, self._asyncapi = checks, metrics, openapi, asyncapi
 
     async def live(self, request: Request) -> Answer:
         return Answer(encoder.encode(Health("live", {})))
@@ -28,4 +34,7 @@ class Operations:
         return Answer(self._metrics.text(), content_type=CONTENT_TYPE)
 
     async def openapi(self, request: Request) -> Answer:
-        return Answer(self._document())
+        return Answer(self._openapi())
+
+    async def asyncapi(self, request: Request) -> Answer:
+        return Answer(self._asyncapi())

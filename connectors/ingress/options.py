@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-Header = tuple[str, bytes]
+from schemas.asyncapi import Addresses
+
+Header = tuple[str, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +27,13 @@ class Options:
     max_gzip_ratio: float
     idempotency_records: int
     heartbeat_interval: float
+    idempotency_seconds: float = 86_400.0  # the life of an idempotency key of Kafka-REST
+    idempotency_bytes: int = 32_000_000  # ... and what is kept in memory of requests that have one
     max_head_bytes: int = 16_384  # request line and headers
     max_buffered_bytes: int = 64_000_000  # bodies of all requests together, while they are read
     max_connections: int = 2_000
     read_seconds: float = 60.0  # a request must have come in whole by then
+    addresses: Addresses | None = None  # what the AsyncAPI document says of where the topics are
 
 
 class Place(NamedTuple):
@@ -65,6 +70,9 @@ class Producer(Protocol):
 
     async def listed(self) -> Iterable[str]:
         """The names of all topics; may raise Away."""
+
+    async def reread(self) -> None:
+        """The list of topics has changed: it is read again, now, or when the broker answers."""
 
     @property
     def away(self) -> str: ...

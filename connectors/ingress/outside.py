@@ -5,14 +5,19 @@ from dataclasses import dataclass
 
 from connectors.cluster import Cluster
 from connectors.ingress.options import Producer
+from connectors.pages import PageReader
 from connectors.ports import LogReader, SchemaRegistry
+from connectors.traces import Tracer
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """The ports of one ingress. `make_reader` opens the log, for the recovery at the start."""
+    """The ports of one ingress. `make_reader` opens the log, for the recovery at the start, `make_tracer` the marks of
+    requests in it, for those that a crash interrupted."""
 
     producer: Producer
     registry: SchemaRegistry
     cluster: Cluster
     make_reader: Callable[[], LogReader]
+    pages: PageReader
+    make_tracer: Callable[[], Tracer]

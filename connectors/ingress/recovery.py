@@ -19,6 +19,7 @@ from connectors.process import give_back_memory
 from schemas.codec import BadSchema, Decoder, Undecodable, parsed
 from schemas.contract import Schema
 from schemas.log import Batch, TopicPartition
+from schemas.upcasters import UpcastingDecoder, upcasting
 from schemas.wire import PREFIX_BYTES, NotFramed, schema_id
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,8 @@ class Interpreter:
         fields = kind.record.schema["fields"]
         last = max(i for i, declared in enumerate(fields) if declared["name"] in (*HEAD, *kind.identity))
         self._head = parsed({**kind.record.schema, "fields": fields[: last + 1]})
-        self._decoders: dict[int, Decoder] = {}
+        self._steps = upcasting(kind.record)
+        self._decoders: dict[int, Decoder | UpcastingDecoder] = {}
 
     def found(self, partition: int, offset: int, value: bytes | None) -> Found | None:
         """What a record says, or None of one that no device API wrote (poison, tombstones).
@@ -71,9 +73,9 @@ class Interpreter:
             log.debug("not an upload: %s/%d@%d: %s", self._kind.topic, partition, offset, fault)
             return None
 
-    def _decoder(self, written_with: int) -> Decoder:
+    def _decoder(self, written_with: int) -> Decoder | UpcastingDecoder:
         if written_with not in self._decoders:
-            self._decoders[written_with] = Decoder(self._schema_of(written_with), self._kind.record.schema)
+            self._decoders[written_with] = self._steps.decoder(self._schema_of(written_with))
         return self._decoders[written_with]
 
 

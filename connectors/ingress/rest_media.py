@@ -1,6 +1,7 @@
 """Media types of Kafka-REST v2: what a body holds, and which type an answer gets (RFC 9110, 12.5.1)."""
 
 import re
+from collections.abc import Sequence
 
 from connectors.http.request import Fault, Request
 
@@ -29,7 +30,7 @@ def embedded_format(request: Request) -> str:
 
 def answer_type(request: Request) -> bytes:
     """The type among ANSWERED that the client likes best; raises Fault 406 if it takes none."""
-    chosen = _chosen(request.accept)
+    chosen = preferred(request.accept, ANSWERED)
     if chosen is None:
         raise Fault(406, "NOT_ACCEPTABLE", f"answers are {', '.join(one.decode() for one in ANSWERED)}")
     return chosen
@@ -37,28 +38,30 @@ def answer_type(request: Request) -> bytes:
 
 def fault_type(request: Request) -> bytes:
     """The type of an answer that has to be given whatever the client takes."""
-    return _chosen(request.accept) or V2_JSON
+    return preferred(request.accept, ANSWERED) or V2_JSON
 
 
-def _chosen(accept: bytes) -> bytes | None:
+def preferred(accept: bytes, offered: Sequence[bytes]) -> bytes | None:
+    """The type among `offered` (first the one that is given where the client has no preference) that a client likes best."""
     accept = accept.strip().lower()
     if not accept or accept == b"*/*":
-        return V2_JSON
-    weights = dict(_range(one) for one in accept.split(b","))
+        return offered[0]
+    weights = dict(media_range(one) for one in accept.split(b","))
     best, most = None, 0.0
-    for offered in ANSWERED:
+    for one in offered:
         # The most specific range that holds a type decides on it.
-        weight = weights.get(offered, weights.get(b"application/*", weights.get(b"*/*", 0.0)))
+        family = one.partition(b"/")[0] + b"/*"
+        weight = weights.get(one, weights.get(family, weights.get(b"*/*", 0.0)))
         if weight > most:
-            best, most = offered, weight
+            best, most = one, weight
     return best
 
 
-def _range(text: bytes) -> tuple[bytes, float]:
+def media_range(text: bytes) -> tuple[bytes, float]:
     """A media range and its weight: 1 where none is given, 0 where what is given is none."""
-    media_range, *parameters = (part.strip() for part in text.split(b";"))
+    media_type, *parameters = (part.strip() for part in text.split(b";"))
     for parameter in parameters:
         if parameter.startswith(b"q="):
             match = _WEIGHT.fullmatch(parameter)
-            return media_range, float(match[1]) if match else 0.0
-    return media_range, 1.0
+            return media_type, float(match[1]) if match else 0.0
+    return media_type, 1.0

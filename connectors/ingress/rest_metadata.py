@@ -1,19 +1,17 @@
 """Kafka-REST v2, the part that shows: topics, partitions, offsets, brokers."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import msgspec
 
 from connectors.cluster import Cluster, PartitionState
 from connectors.http.request import Answer, Request
+from connectors.ingress.cluster_faults import told
 from connectors.ingress.rest_answers import BrokersOut, OffsetsOut, PartitionOut, ReplicaOut, TopicOut
 from connectors.ingress.rest_media import answer_type
 from connectors.ingress.rest_topics import TOPIC_NAME, RestTopics, broker_away, no_topic, partition_number
-from connectors.ports import Away
 
-T = TypeVar("T")
 NO_LEADER = -1  # as Confluent's proxy tells it
 
 _encoder = msgspec.json.Encoder()
@@ -35,11 +33,12 @@ class RestMetadata:
         media_type = answer_type(request)
         (topic,) = request.arguments
         self._check(request.caller, topic)
-        asked = asyncio.gather(self._cluster.partitions(topic), self._cluster.configs(topic))
-        partitions, configs = await _told(asked)
-        if partitions is None or configs is None:
+        asked = asyncio.gather(self._cluster.partitions(topic), self._cluster.settings([topic]))
+        partitions, settings = await told(asked)
+        if partitions is None or topic not in settings:
             raise no_topic(topic)
-        return _answer(TopicOut(topic, dict(configs), [_partition(one) for one in partitions]), media_type)
+        configs = {setting.name: setting.value for setting in settings[topic]}
+        return _answer(TopicOut(topic, configs, [_partition(one) for one in partitions]), media_type)
 
     async def partitions(self, request: Request) -> Answer:
         """GET /topics/{topic}/partitions"""
@@ -62,7 +61,7 @@ class RestMetadata:
         number = partition_number(topic, text, len(partitions))
         if partitions[number].leader is None:
             raise broker_away(f"partition {number} of {topic} has no leader")
-        found = await _told(self._cluster.offsets(topic, number))
+        found = await told(self._cluster.offsets(topic, number))
         if found is None:
             raise no_topic(topic)
         return _answer(OffsetsOut(*found), media_type)
@@ -71,11 +70,12 @@ class RestMetadata:
         """GET /brokers"""
         media_type = answer_type(request)
         self._topics.check_broker()
-        return _answer(BrokersOut(list(await _told(self._cluster.brokers()))), media_type)
+        brokers = await told(self._cluster.brokers())
+        return _answer(BrokersOut([broker.number for broker in brokers]), media_type)
 
     async def _partitions(self, caller: str, topic: str) -> Sequence[PartitionState]:
         self._check(caller, topic)
-        found = await _told(self._cluster.partitions(topic))
+        found = await told(self._cluster.partitions(topic))
         if found is None:
             raise no_topic(topic)
         return found
@@ -85,13 +85,6 @@ class RestMetadata:
         if not TOPIC_NAME.fullmatch(topic):
             raise no_topic(topic)
         self._topics.check_broker()
-
-
-async def _told(asked: Awaitable[T]) -> T:
-    try:
-        return await asked
-    except Away as away:
-        raise broker_away(str(away)) from None
 
 
 def _partition(state: PartitionState) -> PartitionOut:

@@ -4,24 +4,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from connectors.http.request import Handler, Route
-from connectors.ingress.openapi import path_parameter, ref
+from connectors.ingress.openapi import IDEMPOTENCY_KEY, REPLAYED, path_parameter, ref
 from connectors.ingress.rest_faults import rest_error
 from connectors.ingress.rest_media import ANSWERED, EMBEDDED, GENERIC
 from connectors.ingress.rest_metadata import RestMetadata
 from connectors.ingress.rest_v2 import RestV2
 
 FAULTS = {
-    400: "The body is not JSON, or bad gzip; or the path is malformed.",
+    400: "The body is not JSON, or bad gzip; the path is malformed; or the idempotency key is none (40090).",
     401: "No API key, or a wrong one (40101).",
     403: "The topic is not open to this API key (40301).",
     404: "Unknown topic (40401) or partition (40402).",
     406: "The client does not accept the answer's media type.",
     408: "The schema registry does not answer (40801).",
+    409: "The request was interrupted, and the log no longer says what it wrote (40990).",
     413: "The body is too large, or has too many records.",
     415: "A media type or encoding that is not taken.",
-    422: "A schema is missing (42201 key, 42202 value) or bad (42205), or data does not fit it (42203).",
+    422: "A schema is missing (42201 key, 42202 value) or bad (42205), data does not fit it (42203), or the idempotency "
+    "key was used for another request (42290).",
     429: "More is on its way than can be held (42901): retry after Retry-After seconds.",
-    503: "The broker is away or has not acknowledged in time (50003): retry after Retry-After seconds.",
+    503: "The broker is away or has not acknowledged in time (50003, 50390): retry after Retry-After seconds.",
 }
 Schema = dict[str, Any]
 TOPIC = path_parameter("topic", "Name of the topic.", {"type": "string"})
@@ -58,15 +60,19 @@ def _shows(path: str, handler: Handler, name: str, summary: str, schema: Schema)
 
 
 def _writes(path: str, handler: Handler, name: str) -> Route:
-    written = {"description": "Some or all records were written.", "content": _content(ref("ProduceOut"))}
-    failed = {"oneOf": [ref("RestError"), ref("ProduceFailed")]}
+    written = {
+        "description": "Some or all records were written.",
+        "headers": REPLAYED,
+        "content": _content(ref("ProduceOut")),
+    }
+    failed = {"anyOf": [ref("RestError"), ref("ProduceFailed")]}
     describe = {
         "operationId": name,
         "summary": "Write records",
         "description": "Confluent REST Proxy v2. Answered after the broker's acknowledgement, with a result per record in "
         "their order. Partitioner: murmur2, as Java's. On the fleet's own topics: Avro of the contract's schema only.",
         "tags": ["kafka-rest"],
-        "parameters": [TOPIC, PARTITION] if "{partition}" in path else [TOPIC],
+        "parameters": [TOPIC, PARTITION, IDEMPOTENCY_KEY] if "{partition}" in path else [TOPIC, IDEMPOTENCY_KEY],
         "requestBody": _records(),
         "responses": {"200": written} | _faults(tuple(FAULTS), failed),
     }

@@ -19,17 +19,18 @@ REMEMBERED = 1000  # forms of each kind
 REMEMBERED_CHARACTERS = 8_000_000  # of their schemas; a form takes some times as many bytes
 MOST_CHARACTERS = 1_000_000  # of a schema that a request brings
 Form = TypeVar("Form")
-Named = TypeVar("Named")
 _Key = tuple[str, str | int]
 _WITHOUT_MEANING = frozenset({"doc", "aliases", "order"})  # attributes that do not change what is written
 
 
 class AvroForm:
-    """How JSON values become framed Avro under one schema, whose text has so many `characters`."""
+    """How JSON values become framed Avro under one schema, whose text has so many `characters`; `schema` is it as fastavro
+    parsed it."""
 
     def __init__(self, schema_id: int, schema: Any) -> None:
         self.schema_id, self.characters = schema_id, len(json.dumps(schema))
         self._writer, self._prefix = JsonWriter(schema), prefix(schema_id)
+        self.schema = self._writer.schema
 
     def framed(self, value: Any) -> bytes:
         """May raise Misfit."""
@@ -76,7 +77,7 @@ class RestSchemas:
             return None
         known = self._forms.get((subject, given))
         if known is None:
-            known = await _looked_up(self._find, subject, given)
+            known = await looked_up(self._find, subject, given)
             self._forms.add((subject, given), known, known.characters)
         return known
 
@@ -87,19 +88,19 @@ class RestSchemas:
             return None
         known = self._contract_forms.get((topic.name, given))
         if known is None:
-            known = await _looked_up(self._find_contract, topic, given)
+            known = await looked_up(self._find_contract, topic, given)
             self._contract_forms.add((topic.name, given), known, known.characters)
         return known
 
     def _find(self, subject: str, given: str | int) -> AvroForm:
         if isinstance(given, int):
             return AvroForm(given, self._schema_ids.schema(given))
-        schema = _schema_of(given)
+        schema = schema_of(given)
         JsonWriter(schema)  # refuses what is no schema before the registry sees it
         return AvroForm(self._schema_ids.register(subject, schema), schema)
 
     def _find_contract(self, topic: Topic, given: str | int) -> ContractForm:
-        schema = self._schema_ids.schema(given) if isinstance(given, int) else _schema_of(given)
+        schema = self._schema_ids.schema(given) if isinstance(given, int) else schema_of(given)
         if _meaning(schema) != _meaning(topic.record.schema):
             raise BadSchema(
                 f"{topic.name} takes records of {topic.record.full_name} only, in the contract's present version"
@@ -107,17 +108,21 @@ class RestSchemas:
         return ContractForm(self._schema_ids.of(topic, topic.record), topic)
 
 
-async def _looked_up(find: Callable[[Named, str | int], Form], where: Named, given: str | int) -> Form:
-    """What `find` finds; it asks the registry, so it runs beside the loop."""
+async def looked_up(find: Callable[..., Form], *asked: Any) -> Form:
+    """What `find` finds; it asks the registry, so it runs beside the loop.
+
+    Raises:
+        Fault: 422 the schema is none, unknown or refused; 408 the registry does not answer.
+    """
     try:
-        return await asyncio.get_running_loop().run_in_executor(None, find, where, given)
+        return await asyncio.get_running_loop().run_in_executor(None, find, *asked)
     except (BadSchema, SchemaRefused, UnknownSchema, RecursionError) as error:
         raise Fault(422, "INVALID_SCHEMA", f"the schema can't be used: {error}") from None
     except Away as away:
         raise Fault(408, "SCHEMA_LOOKUP_FAILED", f"the schema was not looked up: {away}", retry_after=2) from None
 
 
-def _schema_of(text: str) -> Any:
+def schema_of(text: str) -> Any:
     if len(text) > MOST_CHARACTERS:
         raise BadSchema(f"it has {len(text)} characters, more than {MOST_CHARACTERS}")
     try:

@@ -33,6 +33,10 @@ class RestTopics:
         if self._producer.away:
             raise broker_away(self._producer.away)
 
+    async def changed(self) -> None:
+        """Topics were made, deleted or given more partitions: those who write are to know."""
+        await self._producer.reread()
+
     async def names(self, caller: str) -> list[str]:
         """All topics that are there and that the caller may know of; raises Fault 503."""
         try:

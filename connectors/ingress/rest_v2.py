@@ -5,13 +5,15 @@ can't be converted writes nothing, and the fleet's own topics take only what the
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
 from connectors.http.body import BodyReader, too_deep
 from connectors.http.request import Answer, Fault, Request
 from connectors.ingress.avro_json import Misfit
-from connectors.ingress.delivery import RETRY_AFTER, Deadlines, Wait
+from connectors.ingress.deliveries import Deliveries, Plan
+from connectors.ingress.delivery import RETRY_AFTER
 from connectors.ingress.device_api import malformed, record_headers
 from connectors.ingress.options import Options
 from connectors.ingress.rest_answers import Offset, ProduceFailed, ProduceOut
@@ -28,7 +30,8 @@ from connectors.ingress.rest_values import (
     binary_bytes,
     json_bytes,
 )
-from connectors.ingress.rest_writer import BUSY, NotWritten, Record, RestWriter, Written
+from connectors.ingress.rest_writer import BUSY, NotWritten, Record, Written
+from connectors.ingress.retries import Retries
 
 NOT_RETRIABLE, RETRIABLE = 1, 2
 
@@ -90,12 +93,12 @@ class RestV2:
         options: Options,
         topics: RestTopics,
         bodies: BodyReader,
-        writer: RestWriter,
         schemas: RestSchemas,
-        deadlines: Deadlines,
+        deliveries: Deliveries,
+        retries: Retries,
     ) -> None:
-        self._options, self._topics, self._bodies, self._writer = options, topics, bodies, writer
-        self._schemas, self._deadlines = schemas, deadlines
+        self._options, self._topics, self._bodies = options, topics, bodies
+        self._schemas, self._deliveries, self._retries = schemas, deliveries, retries
         self._decoder = msgspec.json.Decoder(ProduceIn)
 
     async def produce(self, request: Request) -> Answer:
@@ -112,25 +115,29 @@ class RestV2:
         count = await self._topics.writable(request.caller, topic)
         return await self._write(request, _Target(topic, count, partition_number(topic, text, count)), form, media_type)
 
-    async def _write(self, request: Request, target: "_Target", form: str, media_type: bytes) -> Answer:
-        asked = await self._parsed(request)
+    async def _write(self, request: Request, target: _Target, form: str, media_type: bytes) -> Answer:
+        key = self._retries.key(request)
+        body = await self._bodies.read(request)
+        if key is not None:
+            plan = partial(self._plan, request, body, target, form, media_type)
+            return await self._retries.once(request, key, body, plan)  # the body counts as held until the answer
+        planned = await self._plan(request, body, target, form, media_type)
+        self._bodies.release(request)
+        del body
+        return await self._deliveries.deliver(planned)
+
+    async def _plan(self, request: Request, body: bytes, target: _Target, form: str, media_type: bytes) -> Plan:
+        asked = self._parsed(body)
         partitions = target.partitions(asked.records)
         conversion = await self._conversion(target.topic, form, asked)
-        converted = [_converted(conversion, record, i) for i, record in enumerate(asked.records)]
-        self._bodies.release(request)
-        del asked
-        wait, headers = Wait(), record_headers(request)
-        sent = [
-            self._writer.send(Record(target.topic, *key_and_value, headers, partition), target.count, wait)
-            for key_and_value, partition in zip(converted, partitions, strict=True)
+        headers = record_headers(request)
+        records = [
+            Record(target.topic, *_converted(conversion, record, i), headers, partitions[i])
+            for i, record in enumerate(asked.records)
         ]
-        del converted
-        await self._deadlines.wait(wait)
-        outcomes = [self._writer.told(one, self._deadlines.seconds) for one in sent]
-        return _answer(outcomes, conversion, media_type)
+        return Plan(target.topic, target.count, records, lambda outcomes: _answer(outcomes, conversion, media_type))
 
-    async def _parsed(self, request: Request) -> ProduceIn:
-        body = await self._bodies.read(request)
+    def _parsed(self, body: bytes) -> ProduceIn:
         if too_deep(body, self._options.max_depth):
             raise Fault(422, "TOO_DEEP", f"$: the body nests deeper than {self._options.max_depth} levels")
         try:

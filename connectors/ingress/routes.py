@@ -55,6 +55,7 @@ def operation_routes(operations: Operations) -> list[Route]:
         ("/health/live", operations.live, "Whether the process runs", "Health"),
         ("/metrics", operations.metrics, "Metrics for Prometheus", ""),
         ("/openapi.json", operations.openapi, "This document", ""),
+        ("/asyncapi.json", operations.asyncapi, "The topics, as an AsyncAPI document", ""),
     ):
         describe = {
             "operationId": path.strip("/").replace("/", "_").replace(".", "_"),

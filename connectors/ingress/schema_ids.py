@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.ingress.known_schemas import KnownSchemas
-from connectors.ports import Away, SchemaRegistry, UnknownSchema
+from connectors.ports import Away, Latest, SchemaRegistry, UnknownSchema, Version
 from schemas.contract import RecordType, Schema, Topic
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,14 @@ class SchemaIds:
             return kept
         known.keep(name, found, schema)
         return found
+
+    def version(self, subject: str, number: int | Latest) -> Version:
+        """A version of a subject.
+
+        Raises:
+            Away, UnknownSchema: as the port SchemaRegistry.
+        """
+        return self._registry.version(subject, number)
 
     def schema(self, schema_id: int) -> Schema:
         """The schema under an id.

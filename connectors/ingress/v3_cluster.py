@@ -2,8 +2,7 @@
 
 from connectors.cluster import Cluster
 from connectors.http.request import Fault
-from connectors.ingress.rest_topics import broker_away
-from connectors.ports import Away
+from connectors.ingress.cluster_faults import told
 
 
 async def check_cluster(cluster: Cluster, named: str) -> str:
@@ -12,10 +11,7 @@ async def check_cluster(cluster: Cluster, named: str) -> str:
     Raises:
         Fault: 404 another is, 503 the broker does not answer.
     """
-    try:
-        identity = await cluster.identity()
-    except Away as away:
-        raise broker_away(str(away)) from None
+    identity = await told(cluster.identity())
     if named != identity:
         raise Fault(404, "CLUSTER_NOT_FOUND", f"there is no cluster {named[:100]!r}")
     return identity

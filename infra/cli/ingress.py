@@ -11,10 +11,13 @@ from infra.settings import SettingError, Settings
 if TYPE_CHECKING:
     from connectors.ingress.access import Access
     from connectors.ingress.options import Options
-    from connectors.ports import SchemaRegistry
+    from connectors.ingress.outside import Outside
+    from connectors.kafka_producer import KafkaProducer
+    from connectors.ports import Latest, SchemaRegistry, Version
     from schemas.contract import Contract
 
 HEARTBEATS_PER_PRESENCE = 5  # a device may miss a few heartbeats before it counts as offline
+LONGEST_LIFE = 7 * 86_400  # seconds; the retention of fleet.rest.requests
 
 
 def add(commands: Commands) -> None:
@@ -48,13 +51,9 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 async def _serve(settings: Settings, key: str, bound: object) -> int:
     import socket
-    from functools import partial
 
     from connectors.http.server import Server, serve
     from connectors.ingress.ingress import Ingress
-    from connectors.ingress.outside import Outside
-    from connectors.kafka_cluster import KafkaCluster
-    from connectors.kafka_log import KafkaLog
     from connectors.kafka_producer import KafkaProducer, ProducerOptions
     from schemas.contract import load
 
@@ -68,15 +67,16 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
         fatal.append(reason)
         server.stop(at_once=True)
 
-    # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
-    read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
     producer = KafkaProducer(ProducerOptions(settings.kafka, stall_seconds=settings.request_deadline), on_fatal)
     contract = load()
-    outside = Outside(producer, _registry(settings), KafkaCluster(settings.kafka), read_log)
+    outside = _outside(settings, producer)
     ingress = Ingress(options, contract, access_of(settings, key, contract), outside)
     server = Server(options, ingress.application.answer)
+    ingress.ends_with(lambda: server.stopping)
     producer.start()
     await serve(server, bound, ingress.prepare)
+    await outside.cluster.close()
+    outside.pages.close()
     if fatal:
         return 1
     given_up = await producer.close(settings.request_deadline)
@@ -85,10 +85,31 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     return 0
 
 
+def _outside(settings: Settings, producer: "KafkaProducer") -> "Outside":
+    from functools import partial
+
+    from connectors.ingress.outside import Outside
+    from connectors.kafka_cluster import KafkaCluster
+    from connectors.kafka_log import KafkaLog
+    from connectors.kafka_pages import KafkaPages
+    from connectors.kafka_traces import KafkaTraces
+
+    # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
+    read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
+    cluster, pages = KafkaCluster(settings.kafka), KafkaPages(settings.kafka)
+    return Outside(producer, _registry(settings), cluster, read_log, pages, partial(KafkaTraces, settings.kafka))
+
+
 def _options(settings: Settings) -> "Options":
     from connectors.ingress.options import Options
     from projections.device_state import ONLINE_MICROS
+    from schemas.asyncapi import Addresses
 
+    if not 0 < settings.idempotency_seconds <= LONGEST_LIFE:
+        message = (
+            f"{settings.idempotency_seconds:g} is not more than 0 and at most {LONGEST_LIFE}, as long as the log keeps it"
+        )
+        raise SettingError(f"FLEETLOG_IDEMPOTENCY_SECONDS: {message}")
     return Options(
         host=settings.host,
         port=settings.ingress_port,
@@ -99,6 +120,9 @@ def _options(settings: Settings) -> "Options":
         max_depth=settings.max_depth,
         max_gzip_ratio=settings.max_gzip_ratio,
         idempotency_records=settings.idempotency_records,
+        addresses=Addresses(settings.kafka, settings.registry),
+        idempotency_seconds=settings.idempotency_seconds,
+        idempotency_bytes=settings.idempotency_bytes,
         heartbeat_interval=ONLINE_MICROS / 1e6 / HEARTBEATS_PER_PRESENCE,
     )
 
@@ -135,6 +159,12 @@ def _registry(settings: Settings) -> "SchemaRegistry":
         def schema(self, schema_id: int) -> dict[str, Any]:
             try:
                 return super().schema(schema_id)
+            except RegistryRefusal as refusal:
+                raise SchemaRefused(str(refusal)) from refusal
+
+        def version(self, subject: str, number: "int | Latest") -> "Version":
+            try:
+                return super().version(subject, number)
             except RegistryRefusal as refusal:
                 raise SchemaRefused(str(refusal)) from refusal
 

@@ -6,10 +6,23 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from infra.cli import bench, chaos, ingress, projection, reconcile, registry, schema, simulate, stack, topics, worker
+from infra.cli import (
+    bench,
+    chaos,
+    ingress,
+    principal,
+    projection,
+    reconcile,
+    registry,
+    schema,
+    simulate,
+    stack,
+    topics,
+    worker,
+)
 from infra.settings import SettingError, load
 
-COMMANDS = (stack, topics, schema, registry, ingress, worker, simulate, reconcile, projection, bench, chaos)
+COMMANDS = (stack, topics, schema, registry, ingress, principal, worker, simulate, reconcile, projection, bench, chaos)
 
 EXIT_CODES = """exit codes:
   0  done, and what was checked holds

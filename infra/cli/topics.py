@@ -1,6 +1,7 @@
-"""`fleetlog topics`: the contract's topics on the broker."""
+"""`fleetlog topics`: the contract's topics, on the broker and as a document."""
 
 import argparse
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,16 @@ def add(commands: Commands) -> None:
     )
     topics.add_argument(
         "action",
-        choices=("apply", "diff", "describe"),
+        choices=("apply", "diff", "describe", "asyncapi"),
         help="apply: create what is missing, alter settings; diff: say what differs (exit code 1 if anything does); "
-        "describe: list the topics",
+        "describe: list the topics; asyncapi: print the AsyncAPI document of the declared topics, which needs no broker",
     )
     topics.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
+    if options.action == "asyncapi":
+        return _asyncapi(settings)
     from confluent_kafka import KafkaException
 
     from connectors.kafka_topics import KafkaTopics
@@ -43,6 +46,14 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         return fail(f"the broker at {settings.kafka} does not answer: {error}", 3)
     except KafkaException as error:
         return fail(f"the broker at {settings.kafka} refuses: {error.args[0]}", 3)
+
+
+def _asyncapi(settings: Settings) -> int:
+    from schemas.asyncapi import Addresses, document
+    from schemas.contract import load
+
+    print(json.dumps(document(load(), Addresses(settings.kafka, settings.registry)), indent=2))
+    return 0
 
 
 def _apply(cluster: "KafkaTopics", declared: "list[Topic]", as_json: bool) -> int:

@@ -67,7 +67,7 @@ def locked() -> Iterator[None]:
 def _make(say: Say) -> None:
     artifacts = tomllib.loads(LIST.read_text())
     say(f"fetching {sum(len(group) for group in artifacts.values())} Java artifacts")
-    files = _fetch({name: digest for group in artifacts.values() for name, digest in group.items()})
+    files = fetch({name: digest for group in artifacts.values() for name, digest in group.items()})
     _lay_out_kafka([files[name] for name in artifacts["kafka"]])
     _lay_out_registry([files[name] for name in artifacts["registry"]])
 
@@ -76,7 +76,7 @@ def _stamped(stamp: Path, wanted: str) -> bool:
     return stamp.exists() and stamp.read_text() == wanted
 
 
-def _fetch(digests: dict[str, str]) -> dict[str, Path]:
+def fetch(digests: dict[str, str]) -> dict[str, Path]:
     """Coordinate -> file in jgo's cache, checked. Repositories and cache are those of jgo's own configuration."""
     from jgo.config import GlobalSettings
     from jgo.maven import MavenContext

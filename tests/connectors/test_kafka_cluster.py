@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from connectors.cluster import PartitionState
-from connectors.kafka_cluster import MOST_AT_ONCE, THREADS, KafkaCluster
+from connectors.cluster import Broker, Ground, PartitionState, Refusal
+from connectors.kafka_cluster import KafkaCluster
+from connectors.kafka_questions import MOST_AT_ONCE, THREADS, meaning
 from connectors.ports import Away
+from schemas.log import TopicPartition
 
 
 class FakeConsumer:
@@ -20,6 +20,8 @@ class FakeConsumer:
 
     def __init__(self, failure: int | None = None, seconds: float = 0, metadata: Any = None) -> None:
         self._failure, self._seconds, self._metadata = failure, seconds, metadata
+        self.partition_error: int | None = None
+        self.asked = 0
 
     def get_watermark_offsets(self, source: Any, timeout: float) -> tuple[int, int]:
         self._answer()
@@ -29,7 +31,15 @@ class FakeConsumer:
         self._answer()
         return self._metadata
 
+    def offsets_for_times(self, sources: list[Any], timeout: float) -> list[Any]:
+        self._answer()
+        error = None if self.partition_error is None else KafkaError(self.partition_error)
+        first, *rest = (SimpleNamespace(topic=one.topic, partition=one.partition, offset=9, error=None) for one in sources)
+        first.error = error
+        return [first, *rest]
+
     def _answer(self) -> None:
+        self.asked += 1
         time.sleep(self._seconds)
         if self._failure is not None:
             raise KafkaException(KafkaError(self._failure))
@@ -37,31 +47,10 @@ class FakeConsumer:
     def poll(self, timeout: float) -> None: ...
 
 
-class FakeAdmin:
-    """librdkafka's admin client; every question gets the future that `answer` makes."""
-
-    def __init__(self, answer: Callable[[], "Future[Any]"]) -> None:
-        self._answer = answer
-        self.asked = 0
-
-    def _ask(self) -> "Future[Any]":
-        self.asked += 1
-        return self._answer()
-
-    def describe_configs(self, resources: list[Any], request_timeout: float) -> dict[Any, "Future[Any]"]:
-        return {resources[0]: self._ask()}
-
-
-def cluster_of(admin: FakeAdmin | None = None, consumer: FakeConsumer | None = None, seconds: float = 5) -> KafkaCluster:
+def cluster_of(consumer: FakeConsumer, seconds: float = 5) -> KafkaCluster:
     made = KafkaCluster("nowhere:1", seconds)
-    made.__dict__ |= {"_admin": admin, "_consumer": consumer}
+    made._questions.__dict__["consumer"] = consumer
     return made
-
-
-def failed(code: int) -> "Future[Any]":
-    future: Future[Any] = Future()
-    future.set_exception(KafkaException(KafkaError(code)))
-    return future
 
 
 def metadata(error: KafkaError | None = None) -> Any:
@@ -70,45 +59,70 @@ def metadata(error: KafkaError | None = None) -> Any:
         0: SimpleNamespace(id=0, leader=-1, replicas=[8], isrs=[]),
     }
     topic = SimpleNamespace(error=error, partitions={} if error else partitions)
-    return SimpleNamespace(topics={"t": topic}, brokers={8: None, 7: None})
+    brokers = {number: SimpleNamespace(id=number, host="here", port=number) for number in (8, 7)}
+    return SimpleNamespace(topics={"t": topic}, brokers=brokers, controller_id=8, cluster_id="c")
+
+
+STATES = [PartitionState(0, None, (8,), frozenset()), PartitionState(1, 7, (7, 8), frozenset({7}))]
 
 
 def test_partitions_are_in_order_and_may_lack_a_leader() -> None:
-    cluster = cluster_of(consumer=FakeConsumer(metadata=metadata()))
-    expected = [PartitionState(0, None, (8,), frozenset()), PartitionState(1, 7, (7, 8), frozenset({7}))]
-    assert asyncio.run(cluster.partitions("t")) == expected
+    cluster = cluster_of(FakeConsumer(metadata=metadata()))
+    assert asyncio.run(cluster.partitions("t")) == STATES
+    assert asyncio.run(cluster.topics()) == {"t": STATES}
 
 
-def test_brokers_are_in_order() -> None:
-    assert asyncio.run(cluster_of(consumer=FakeConsumer(metadata=metadata())).brokers()) == [7, 8]
+def test_brokers_are_in_order_and_one_is_the_controller() -> None:
+    cluster = cluster_of(FakeConsumer(metadata=metadata()))
+    assert asyncio.run(cluster.brokers()) == [Broker(7, "here", 7), Broker(8, "here", 8, True)]
+
+
+def test_the_identity_is_asked_once() -> None:
+    async def ask() -> list[str]:
+        return [await cluster.identity(), await cluster.identity()]
+
+    consumer = FakeConsumer(metadata=metadata())
+    cluster = cluster_of(consumer)
+    assert asyncio.run(ask()) == ["c", "c"]
+    assert consumer.asked == 1
 
 
 @pytest.mark.parametrize("code", [KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION])
 def test_what_is_not_there_is_none(code: int) -> None:
     async def ask() -> list[Any]:
-        cluster = cluster_of(FakeAdmin(lambda: failed(code)), FakeConsumer(code, metadata=metadata(KafkaError(code))))
-        return [await cluster.partitions("t"), await cluster.configs("t"), await cluster.offsets("t", 0)]
+        cluster = cluster_of(FakeConsumer(code, metadata=metadata(KafkaError(code))))
+        return [await cluster.partitions("t"), await cluster.offsets("t", 0)]
 
-    assert asyncio.run(ask()) == [None, None, None]
+    assert asyncio.run(ask()) == [None, None]
+
+
+def test_of_several_ends_those_that_are_not_there_are_left_out() -> None:
+    consumer = FakeConsumer()
+    cluster, sources = cluster_of(consumer), [TopicPartition("t", 0), TopicPartition("t", 1)]
+    assert asyncio.run(cluster.ends(sources)) == dict.fromkeys(sources, 9)
+    consumer.partition_error = KafkaError.UNKNOWN_TOPIC_OR_PART
+    assert asyncio.run(cluster.ends(sources)) == {TopicPartition("t", 1): 9}
+    consumer.partition_error = KafkaError.FENCED_LEADER_EPOCH
+    with pytest.raises(Away):
+        asyncio.run(cluster.ends(sources))
+    assert asyncio.run(cluster.ends([])) == {}
 
 
 @pytest.mark.parametrize("code", [KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError.LEADER_NOT_AVAILABLE])
 def test_no_answer_is_away(code: int) -> None:
     with pytest.raises(Away):
-        asyncio.run(cluster_of(FakeAdmin(lambda: failed(code))).configs("t"))
-    with pytest.raises(Away):
-        asyncio.run(cluster_of(consumer=FakeConsumer(code)).brokers())
+        asyncio.run(cluster_of(FakeConsumer(code)).brokers())
 
 
 @pytest.mark.parametrize("code", [KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError.FENCED_LEADER_EPOCH])
 def test_offsets_that_are_not_told_are_away(code: int) -> None:
     with pytest.raises(Away):
-        asyncio.run(cluster_of(consumer=FakeConsumer(code)).offsets("t", 0))
+        asyncio.run(cluster_of(FakeConsumer(code)).offsets("t", 0))
 
 
 def test_nobody_waits_longer_for_a_thread_than_for_the_broker() -> None:
     async def ask() -> list[Any]:
-        cluster = cluster_of(consumer=FakeConsumer(seconds=0.7), seconds=0.1)
+        cluster = cluster_of(FakeConsumer(seconds=0.7), seconds=0.1)
         return await asyncio.gather(*[cluster.offsets("t", 0) for _ in range(10)], return_exceptions=True)
 
     outcomes = asyncio.run(ask())
@@ -116,32 +130,39 @@ def test_nobody_waits_longer_for_a_thread_than_for_the_broker() -> None:
     assert all(isinstance(one, Away) for one in outcomes[THREADS:])
 
 
-def test_a_refusal_is_no_absence() -> None:
-    with pytest.raises(KafkaException):
-        asyncio.run(cluster_of(FakeAdmin(lambda: failed(KafkaError.TOPIC_AUTHORIZATION_FAILED))).configs("t"))
-
-
 def test_so_many_questions_wait_and_no_more() -> None:
-    waiting: list[Future[Any]] = []
+    async def ask() -> list[Any]:
+        cluster = cluster_of(FakeConsumer(seconds=0.01))
+        return await asyncio.gather(*[cluster.offsets("t", 0) for _ in range(MOST_AT_ONCE + 3)], return_exceptions=True)
 
-    def held() -> "Future[Any]":
-        waiting.append(Future())
-        return waiting[-1]
+    outcomes = asyncio.run(ask())
+    assert outcomes[:MOST_AT_ONCE] == [(3, 5)] * MOST_AT_ONCE
+    assert [str(one) for one in outcomes[MOST_AT_ONCE:]] == [
+        f"{MOST_AT_ONCE} questions to the broker wait for an answer"
+    ] * 3
 
-    async def ask() -> None:
-        admin = FakeAdmin(held)
-        cluster = cluster_of(admin)
-        asked = [asyncio.create_task(cluster.configs("t")) for _ in range(MOST_AT_ONCE)]
-        await asyncio.sleep(0)
-        with pytest.raises(Away, match="wait"):
-            await cluster.configs("t")
-        assert admin.asked == MOST_AT_ONCE
-        for future in waiting:
-            future.set_result({"b": SimpleNamespace(value="2"), "a": SimpleNamespace(value=None)})
-        assert await asyncio.gather(*asked) == [{"a": None, "b": "2"}] * MOST_AT_ONCE
-        again = asyncio.create_task(cluster.configs("t"))
-        await asyncio.sleep(0)
-        waiting[-1].set_result({})
-        assert await again == {}
 
-    asyncio.run(ask())
+@pytest.mark.parametrize(
+    ("code", "ground"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, Ground.FORBIDDEN),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, Ground.FORBIDDEN),
+        (KafkaError.CLUSTER_AUTHORIZATION_FAILED, Ground.FORBIDDEN),
+        (KafkaError.TOPIC_ALREADY_EXISTS, Ground.EXISTS),
+        (KafkaError.TOPIC_EXCEPTION, Ground.INVALID),
+        (KafkaError.POLICY_VIOLATION, Ground.INVALID),
+        (KafkaError.INVALID_CONFIG, Ground.INVALID),
+    ],
+)
+def test_a_refusal_is_no_absence(code: int, ground: Ground) -> None:
+    found = meaning(KafkaError(code, "why"))
+    assert isinstance(found, Refusal)
+    assert (found.ground, str(found)) == (ground, "why")
+    if ground is Ground.FORBIDDEN:
+        with pytest.raises(Refusal):
+            asyncio.run(cluster_of(FakeConsumer(code)).partitions("t"))
+
+
+def test_what_nobody_foresaw_is_a_fault() -> None:
+    assert isinstance(meaning(KafkaError(KafkaError.INVALID_RECORD)), KafkaException)
+    assert isinstance(meaning(KafkaError(KafkaError._BAD_MSG)), Away)

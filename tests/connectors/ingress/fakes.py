@@ -8,10 +8,11 @@ from typing import Any
 
 from confluent_kafka import KafkaError
 
-from connectors.ingress.options import ANYWHERE, Place
+from connectors.ingress.options import ANYWHERE, Header, Place
 from connectors.memory import MemoryLog
-from connectors.ports import Away, Busy, UnknownSchema
+from connectors.ports import Away, Busy, Latest, UnknownSchema, Version
 from schemas.log import TopicPartition
+from tests.connectors.ingress.fake_traces import FakeTraces, TracedLog
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Sent:
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[Header]
     partition: int
     timestamp: int
 
@@ -45,16 +46,23 @@ class Report:
 
 
 class FakeProducer:
-    """Port Producer. `away` refuses records, `hold` keeps reports back until `release`, `error_of` decides on each."""
+    """Port Producer. `away` refuses records, `hold` keeps reports back until `release`, `error_of` decides on each.
+
+    After so many `steps` it is as if the process were killed: a step is a record that gets into the log, or a report.
+    Records that were handed over before get into the log if `survives` says so; nothing is reported any more.
+    """
 
     def __init__(self, log: MemoryLog, topics: Iterable[str], partitions: int) -> None:
-        self.log = log
+        self.log, self.traces = log, log.traces if isinstance(log, TracedLog) else FakeTraces(log)
+        self.steps: float = float("inf")
+        self.survives: Callable[[], bool] = lambda: False
         self.away = ""
         self.hold = False
         self.error_of: Callable[[Sent], KafkaError | None] = lambda sent: None
         self.too_large = 1_000_000_000
         self.most_queued = 1_000_000
         self.sent: list[Sent] = []
+        self.reread_times = 0
         closed = ("_schemas", "__consumer_offsets", "kafkasql-journal", "registry-events")
         self.topics = dict.fromkeys([*topics, "free", "hidden", *closed], partitions)
         self._held: list[Callable[[], None]] = []
@@ -77,15 +85,21 @@ class FakeProducer:
             raise Away(self.away)
         return self.topics
 
+    async def reread(self) -> None:
+        self.reread_times += 1
+
     def send(
         self,
         topic: str,
         key: bytes | None,
         value: bytes | None,
-        headers: Sequence[tuple[str, bytes]],
+        headers: Sequence[Header],
         done: Callable[..., None],
         place: Place = ANYWHERE,
     ) -> None:
+        assert isinstance(headers, list)  # librdkafka's client takes no other sequence
+        if self.steps <= 0:
+            return
         if self.away:
             raise Away(self.away)
         if len(self._held) >= self.most_queued:
@@ -110,9 +124,16 @@ class FakeProducer:
         if error is not None:
             done(error, Report(0, -1001))
             return
-        partition = max(sent.partition, 0)
-        offset = self.log.append(TopicPartition(sent.topic, partition), sent.key, sent.value)
-        done(None, Report(partition, offset, sent.timestamp or int(time.time() * 1000)))
+        killed = self.steps <= 0
+        if killed and not self.survives():
+            return
+        self.steps -= 1
+        source, timestamp = TopicPartition(sent.topic, max(sent.partition, 0)), sent.timestamp or int(time.time() * 1000)
+        offset = self.log.append(source, sent.key, sent.value)
+        self.traces.note(source, offset, timestamp, sent.headers)
+        if self.steps > 0:
+            self.steps -= 1
+            done(None, Report(source.partition, offset, timestamp))
 
 
 class FakeRegistry:
@@ -121,12 +142,25 @@ class FakeRegistry:
     def __init__(self) -> None:
         self.away = False
         self.schemas: list[Mapping[str, Any]] = []
+        self.subjects: dict[str, list[int]] = {}
 
     def register(self, subject: str, schema: Mapping[str, Any]) -> int:
         self._answer()
         if schema not in self.schemas:
             self.schemas.append(schema)
-        return self.schemas.index(schema) + 1
+        schema_id = self.schemas.index(schema) + 1
+        versions = self.subjects.setdefault(subject, [])
+        if schema_id not in versions:
+            versions.append(schema_id)
+        return schema_id
+
+    def version(self, subject: str, number: int | Latest) -> Version:
+        self._answer()
+        versions = self.subjects.get(subject, [])
+        place = len(versions) if number == "latest" else number
+        if not 1 <= place <= len(versions):
+            raise UnknownSchema(f"the registry has no version {number} of the subject {subject}")
+        return Version(place, versions[place - 1], dict(self.schemas[versions[place - 1] - 1]))
 
     def schema(self, schema_id: int) -> dict[str, Any]:
         self._answer()

@@ -20,8 +20,10 @@ from connectors.ingress.ingress import Ingress
 from connectors.ingress.options import Options
 from connectors.ingress.outside import Outside
 from connectors.memory import MemoryLog
+from connectors.memory_pages import MemoryPages
 from schemas.contract import load
 from tests.connectors.ingress.fake_cluster import FakeCluster
+from tests.connectors.ingress.fake_traces import TracedLog
 from tests.connectors.ingress.fakes import FakeProducer, FakeRegistry
 
 KEY = "a-key-of-tests-0123456789"
@@ -38,6 +40,7 @@ class Served:
     producer: FakeProducer
     registry: FakeRegistry
     cluster: FakeCluster
+    pages: MemoryPages
     ingress: Ingress
     server: Server
     loop: asyncio.AbstractEventLoop
@@ -113,22 +116,23 @@ def serving(
     others: Sequence[Principal] = (),
 ) -> Iterator[Served]:
     """An ingress on a free port, in a thread of its own; `log` is what was written before; `owner`: what KEY may do."""
-    log = log or MemoryLog(dict.fromkeys([*CONTRACT.topics, "free"], PARTITIONS))
+    log = log or TracedLog(dict.fromkeys([*CONTRACT.topics, "free"], PARTITIONS))
     producer, registry = FakeProducer(log, CONTRACT.topics, PARTITIONS), registry or FakeRegistry()
-    cluster = FakeCluster(producer.topics, log, CONTRACT)
+    cluster, pages = FakeCluster(producer.topics, log, CONTRACT), MemoryPages(log)
     bound = listen("127.0.0.1", 0)
     begun: list[Served] = []
     started = threading.Event()
 
     async def main() -> None:
         access = Access(KEY, owner, CONTRACT, lambda: {one.key_digest: one for one in others})
-        ingress = Ingress(limits, CONTRACT, access, Outside(producer, registry, cluster, lambda: log))
+        ports = Outside(producer, registry, cluster, lambda: log, pages, lambda: producer.traces)
+        ingress = Ingress(limits, CONTRACT, access, ports)
         server = Server(limits, ingress.application.answer)
+        ingress.ends_with(lambda: server.stopping)
         loop = asyncio.get_running_loop()
-        begun.append(Served(bound.getsockname()[1], producer, registry, cluster, ingress, server, loop))
+        begun.append(Served(bound.getsockname()[1], producer, registry, cluster, pages, ingress, server, loop))
         preparing = asyncio.create_task(ingress.prepare())
-        if ready:
-            await preparing
+        await asyncio.wait([preparing], timeout=None if ready else 0)
         started.set()
         await server.serve(bound)
         preparing.cancel()

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from connectors.cluster import Broker
 from connectors.http.request import Fault, Router
 from connectors.ingress.access import Rights
 from schemas.log import TopicPartition
@@ -141,10 +142,10 @@ def test_a_slow_cluster_keeps_nobody_else_waiting(served: Served) -> None:
     """Questions wait without the loop; uploads and health go on."""
     gate = threading.Event()
 
-    async def slow() -> list[int]:
+    async def slow() -> list[Broker]:
         while not gate.is_set():
             await asyncio.sleep(0.01)
-        return [1]
+        return [Broker(1, "here", 9092)]
 
     served.cluster.brokers = slow  # type: ignore[method-assign]
     with ThreadPoolExecutor(4) as pool:
