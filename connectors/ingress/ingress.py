@@ -110,8 +110,8 @@ class Ingress:
         v2 = RestV2(self._options, topics, self.bodies, schemas, deliveries, self.retries)
         own_url = f"http://{self._options.host}:{self._options.port}"
         v3 = V3Scope(topics, cluster, self.bodies, own_url, self._options.max_depth)
-        tools = Tools(self._options, self.bodies, deliveries.writer, self._deadlines)
-        records = V3Records(tools, topics, cluster, V3Schemas(schemas, self._schema_ids))
+        tools = Tools(self._options, self.bodies, deliveries)
+        records = V3Records(tools, topics, cluster, V3Schemas(schemas, self._schema_ids), self.retries)
         v2_routes = rest_routes(v2, RestMetadata(topics, cluster))
         return [*v2_routes, *v3_metadata_routes(v3), *v3_record_routes(records)]
 

@@ -5,46 +5,51 @@ topics take only what their contract says.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-
-import msgspec
+from collections.abc import AsyncGenerator
+from functools import partial
 
 from connectors.cluster import Cluster
-from connectors.http.request import JSON, Answer, Fault, Request, StreamedAnswer
+from connectors.http.request import Answer, Request, StreamedAnswer
 from connectors.ingress.device_api import record_headers
 from connectors.ingress.rest_topics import RestTopics
+from connectors.ingress.retries import Retries
 from connectors.ingress.v3_cluster import check_cluster
-from connectors.ingress.v3_faults import error_of
 from connectors.ingress.v3_records_answers import RecordOut, Reporter
-from connectors.ingress.v3_records_batch import Batch
+from connectors.ingress.v3_records_batch import batch_plan
 from connectors.ingress.v3_records_intake import Intake
 from connectors.ingress.v3_records_outcomes import Outcome, Outcomes
 from connectors.ingress.v3_records_schemas import V3Schemas
 from connectors.ingress.v3_records_target import JSON_TYPE, LINES_TYPE, Target, Tools, check_media
+from connectors.ingress.v3_records_whole import lines, records_plan, whole
 from connectors.ingress.v3_values import Conversion
 
 MOST_HELD = 1000  # results that are held back to be told in one piece
 SMALL = 2_000  # bytes of a body whose records are never too many for their outcomes: it is read before any is waited for
 GRACE_SECONDS = 0.02  # for the last chunk of a request to come after its first record, before a failure is told with 200
 
-_encoder = msgspec.json.Encoder()
-
 
 class V3Records:
     """The handlers."""
 
-    def __init__(self, tools: Tools, topics: RestTopics, cluster: Cluster, schemas: V3Schemas) -> None:
+    def __init__(self, tools: Tools, topics: RestTopics, cluster: Cluster, schemas: V3Schemas, retries: Retries) -> None:
         self._tools, self._topics, self._cluster, self._schemas = tools, topics, cluster, schemas
+        self._retries = retries
 
     async def produce(self, request: Request) -> Answer | StreamedAnswer:
         """POST /v3/clusters/{cluster_id}/topics/{topic}/records"""
         check_media(request, JSON_TYPE, LINES_TYPE)
+        key = self._retries.key(request)
         target = await self._target(request)
+        if key is not None:
+            body = await self._tools.bodies.read(request)
+            options = self._tools.options
+            plan = partial(records_plan, body, target, options.max_records, options.max_body_bytes)
+            return await self._retries.once(request, key, body, plan)  # the body counts as held until the answer
         outcomes = Outcomes(self._tools.writer, target.reporter, self._tools.options.request_deadline)
         intake = Intake(request, target, outcomes, self._tools)
         if 0 < int(request.content_length or 0) <= SMALL and not request.content_encoding:
             await intake.run()
-            return _whole(await _all(outcomes))
+            return whole(await _all(outcomes))
         request.streamed = True
         reading = asyncio.create_task(intake.run())
         told = False
@@ -52,7 +57,7 @@ class V3Records:
             first = await _first(request, intake, outcomes, reading)
             if outcomes.done:
                 await reading  # it has ended; a bug in it is raised here
-                return _whole(first)
+                return whole(first)
             told = True
             return StreamedAnswer(_parts(first, outcomes, reading))
         finally:
@@ -62,11 +67,15 @@ class V3Records:
     async def produce_batch(self, request: Request) -> Answer:
         """POST /v3/clusters/{cluster_id}/topics/{topic}/records:batch"""
         check_media(request, JSON_TYPE)
+        key, most = self._retries.key(request), self._tools.options.max_records
         target = await self._target(request)
-        batch = Batch(await self._tools.bodies.read(request), target, self._tools.options.max_records)
-        await batch.send(self._tools.writer)
+        body = await self._tools.bodies.read(request)
+        if key is not None:
+            return await self._retries.once(request, key, body, partial(batch_plan, body, target, most))
+        plan = await batch_plan(body, target, most)
         self._tools.bodies.release(request)
-        return await batch.answer(self._tools.writer, self._tools.deadlines)
+        del body
+        return await self._tools.deliveries.deliver(plan)
 
     async def _target(self, request: Request) -> Target:
         cluster_id, topic = request.arguments
@@ -102,26 +111,13 @@ async def _all(outcomes: Outcomes) -> list[Outcome]:
     return found
 
 
-def _whole(outcomes: Sequence[Outcome]) -> Answer:
-    """The answer to a request whose records are all decided."""
-    failed = [one for one in outcomes if isinstance(one, Fault)]
-    if len(failed) < len(outcomes):
-        return Answer(_lines(outcomes))
-    worst = next((one for one in failed if one.headers), failed[0])  # the headers say when to try again
-    return Answer(_lines(outcomes), worst.status, JSON, worst.headers)
-
-
 async def _parts(first: list[Outcome], outcomes: Outcomes, reading: "asyncio.Task[None]") -> AsyncGenerator[bytes, None]:
     """Results as they are decided. The reading ends with them."""
     try:
         found = first
         while found:
-            yield _lines(found)
+            yield lines(found)
             found = await outcomes.next()
         await reading
     finally:
         reading.cancel()
-
-
-def _lines(outcomes: Sequence[Outcome]) -> bytes:
-    return _encoder.encode_lines([error_of(one) if isinstance(one, Fault) else one for one in outcomes])

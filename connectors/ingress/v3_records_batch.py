@@ -2,20 +2,18 @@
 
 import asyncio
 import re
-from typing import NamedTuple
 
 import msgspec
 
 from connectors.http.request import JSON, Answer, Fault
-from connectors.ingress.delivery import Deadlines, Wait
+from connectors.ingress.deliveries import Outcomes, Plan
 from connectors.ingress.device_api import malformed
-from connectors.ingress.rest_writer import NotWritten, Pending, RestWriter
 from connectors.ingress.v3_faults import error_of
-from connectors.ingress.v3_records_answers import BatchFailed, BatchOut, DataOut, EntryFailed, EntryOut
-from connectors.ingress.v3_records_target import Target, not_written
+from connectors.ingress.v3_records_answers import BatchFailed, BatchOut, EntryFailed, EntryOut
+from connectors.ingress.v3_records_target import Target
+from connectors.ingress.v3_records_whole import TURN, Prepared, prepared
 
 ID = re.compile(r"[0-9a-zA-Z_-]{1,80}")
-TURN = 250  # entries after which other requests get their turn
 
 
 class _Entries(msgspec.Struct, forbid_unknown_fields=True):
@@ -26,66 +24,45 @@ class _Id(msgspec.Struct):
     id: str
 
 
-class _Sent(NamedTuple):
-    pending: Pending
-    key: DataOut | None
-    value: DataOut | None
-
-
 _BATCHES = msgspec.json.Decoder(_Entries)
 _IDS = msgspec.json.Decoder(_Id)
 
 
-class Batch:
-    """One batch: made of a body, then sent, then answered."""
+async def batch_plan(body: bytes, target: Target, most: int) -> Plan:
+    """A batch of `most` entries at most, ready to be written. Its answer is 207; but 408, 429 or 503 if nothing was written
+    and some may be later.
 
-    def __init__(self, body: bytes, target: Target, most: int) -> None:
-        """`most`: entries that it may have.
+    Raises:
+        Fault: 400 it is no batch; 422 it has no entries or too many, or their ids are none, or not distinct.
+    """
+    found: dict[str, Prepared] = {}
+    for i, (name, text) in enumerate(_entries(body, most).items(), 1):
+        if i % TURN == 0:
+            await asyncio.sleep(0)
+        found[name] = await prepared(target, text, entry=True)
+    shown = {name: one.sent() for name, one in found.items()}
+    reporter = target.reporter
 
-        Raises:
-            Fault: 400 it is no batch; 422 it has no entries or too many, or their ids are none, or not distinct.
-        """
-        self._target = target
-        self._entries = _entries(body, most)
-        self._sent: dict[str, _Sent | Fault] = {}
-        self._wait = Wait()
+    def answer(outcomes: Outcomes) -> Answer:
+        told: dict[str, EntryOut | Fault] = {}
+        for (name, one), outcome in zip(shown.items(), outcomes, strict=True):
+            became = one.told(outcome)
+            told[name] = became if isinstance(became, Fault) else reporter.entry(name, became, one.key, one.value)
+        return _answer(told)
 
-    async def send(self, writer: RestWriter) -> None:
-        """Hand over the entries; the body is not needed any more."""
-        for i, (name, text) in enumerate(self._entries.items(), 1):
-            if i % TURN == 0:
-                await asyncio.sleep(0)
-            try:
-                ready = await self._target.ready(text, entry=True)
-            except Fault as fault:
-                self._sent[name] = fault
-            else:
-                pending = writer.send(ready.record, self._target.partitions, self._wait)
-                self._sent[name] = _Sent(pending, ready.key, ready.value)
-        self._entries.clear()
+    return Plan(target.topic, target.partitions, [one.record for one in found.values()], answer)
 
-    def _outcome(self, name: str, sent: _Sent, writer: RestWriter, seconds: float) -> EntryOut | Fault:
-        outcome = writer.told(sent.pending, seconds)
-        if isinstance(outcome, NotWritten):
-            return not_written(outcome)
-        return self._target.reporter.entry(name, outcome, sent.key, sent.value)
 
-    async def answer(self, writer: RestWriter, deadlines: Deadlines) -> Answer:
-        """When each entry is decided, or late: 207; but 408, 429 or 503 if nothing was written and some may be later."""
-        await deadlines.wait(self._wait)
-        told = {
-            name: sent if isinstance(sent, Fault) else self._outcome(name, sent, writer, deadlines.seconds)
-            for name, sent in self._sent.items()
-        }
-        successes = [one for one in told.values() if isinstance(one, EntryOut)]
-        faults = [(name, one) for name, one in told.items() if isinstance(one, Fault)]
-        failures = [_failed(name, fault) for name, fault in faults]
-        later = next((fault for _, fault in faults if fault.headers), None)  # the headers say when
-        if successes or later is None:
-            return Answer(msgspec.json.encode(BatchOut(successes, failures)), 207)
-        error = error_of(later)
-        nothing = BatchFailed(error.error_code, f"no entry was written: {error.message}", successes, failures)
-        return Answer(msgspec.json.encode(nothing), later.status, JSON, later.headers)
+def _answer(told: dict[str, EntryOut | Fault]) -> Answer:
+    successes = [one for one in told.values() if isinstance(one, EntryOut)]
+    faults = [(name, one) for name, one in told.items() if isinstance(one, Fault)]
+    failures = [_failed(name, fault) for name, fault in faults]
+    later = next((fault for _, fault in faults if fault.headers), None)  # the headers say when
+    if successes or later is None:
+        return Answer(msgspec.json.encode(BatchOut(successes, failures)), 207)
+    error = error_of(later)
+    nothing = BatchFailed(error.error_code, f"no entry was written: {error.message}", successes, failures)
+    return Answer(msgspec.json.encode(nothing), later.status, JSON, later.headers)
 
 
 def _failed(name: str, fault: Fault) -> EntryFailed:

@@ -11,6 +11,7 @@ import msgspec
 from connectors.http.body import too_deep
 from connectors.http.request import Fault
 from connectors.ingress.options import Header
+from connectors.traces import MARK
 
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 65_536  # names and values of one record's headers
@@ -128,6 +129,8 @@ def _header(header: HeaderIn, i: int) -> Header:
     # The client library takes a name up to its first NUL.
     if not name or "\0" in name:
         raise bad_record(f"$.headers[{i}].name", "is empty or holds a NUL")
+    if name == MARK:
+        raise bad_record(f"$.headers[{i}].name", f"is {MARK}, which the ingress itself writes")
     try:
         return name, None if value is None else base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:

@@ -12,8 +12,8 @@ from connectors.ingress.v3_records_inflate import Inflating
 from connectors.ingress.v3_records_outcomes import Outcomes
 from connectors.ingress.v3_records_splitter import Splitter
 from connectors.ingress.v3_records_target import Target, Tools
+from connectors.ingress.v3_records_whole import TURN, broken, no_record, too_large
 
-TURN = 250  # records after which other requests get their turn
 STEPS = 16  # pieces of inflated body after which they do
 RETRY_SECONDS = 0.01  # until a record is offered again to a producer that took no more
 
@@ -42,7 +42,7 @@ class Intake:
             await self._read()
         except Gone as gone:
             status = 503 if str(gone) == STOPPING else 400
-            self._outcomes.add_fault(self._at(status, f"nothing from there on was written: {gone}"))
+            self._outcomes.add_fault(broken(self._splitter, status, f"nothing from there on was written: {gone}"))
         except Fault as fault:
             self._outcomes.add_fault(fault)
         finally:
@@ -56,15 +56,15 @@ class Intake:
             for step, piece in enumerate(self._pieces(part), 1):
                 await self._take(piece)
                 if self._splitter.refused:
-                    raise self._at(400, f"{self._splitter.refused}; nothing after it was read")
+                    raise broken(self._splitter, 400, f"{self._splitter.refused}; nothing after it was read")
                 if step % STEPS == 0:
                     await asyncio.sleep(0)
         if self._inflating is not None and not self._inflating.whole:
             raise Fault(400, "BAD_GZIP", "the gzip stream is cut off, or the body is empty")
         if self._splitter.within:
-            raise self._at(400, "the body ends within it")
+            raise broken(self._splitter, 400, "the body ends within it")
         if not self._taken:
-            raise Fault(400, "MALFORMED_JSON", "the body holds no record")
+            raise no_record()
 
     def _pieces(self, part: bytes) -> Iterator[bytes]:
         return iter((part,)) if self._inflating is None else self._inflating.feed(part)
@@ -84,8 +84,7 @@ class Intake:
 
     async def _one(self, text: bytes | None, alone: bool) -> None:
         if text is None:
-            detail = f"a record may have {self._options.max_body_bytes} bytes"
-            self._outcomes.add_fault(Fault(413, "RECORD_TOO_LARGE", detail))
+            self._outcomes.add_fault(too_large(self._options.max_body_bytes))
             return
         try:
             ready = await self._target.ready(text)
@@ -129,7 +128,3 @@ class Intake:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return
-
-    def _at(self, status: int, message: str) -> Fault:
-        place = f"record {self._splitter.number} (byte {self._splitter.begun})"
-        return Fault(status, "BROKEN_STREAM", f"{place}: {message}")

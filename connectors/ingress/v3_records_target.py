@@ -7,7 +7,8 @@ import msgspec
 
 from connectors.http.body import BodyReader
 from connectors.http.request import Fault, Request
-from connectors.ingress.delivery import RETRY_AFTER, Deadlines
+from connectors.ingress.deliveries import Deliveries
+from connectors.ingress.delivery import RETRY_AFTER
 from connectors.ingress.options import Header, Options
 from connectors.ingress.rest_media import media_range
 from connectors.ingress.rest_writer import AWAY, BUSY, LATE, NO_PARTITION, TOO_LARGE, NotWritten, Record, RestWriter
@@ -34,8 +35,11 @@ class Tools:
 
     options: Options
     bodies: BodyReader
-    writer: RestWriter
-    deadlines: Deadlines
+    deliveries: Deliveries
+
+    @property
+    def writer(self) -> RestWriter:
+        return self.deliveries.writer
 
 
 class Ready(NamedTuple):
