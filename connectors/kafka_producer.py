@@ -15,6 +15,7 @@ from functools import partial
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from connectors.kafka_questions import reachable
 from connectors.ports import Away, Busy
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ PROBE_TIMEOUT = 3.0
 REFRESH_SECONDS = 30.0  # how old the topic list may get
 MISSED_REFRESH_SECONDS = 1.0  # ... when a topic was asked for that is not in it
 STATISTICS_MILLISECONDS = 1000
+STUCK_SECONDS = 20.0  # away for longer than this, and a new client reaches the broker: this one never will
 
 
 class RecordTooLarge(ValueError):
@@ -58,6 +60,7 @@ class KafkaProducer:
     def __init__(self, options: ProducerOptions, on_fatal: Callable[[str], None]) -> None:
         self._options, self._on_fatal = options, on_fatal
         self._away = "the broker was not reached yet"  # why; empty while it is there
+        self._away_since = time.monotonic()
         self._topics: dict[str, int] = {}
         self._topics_read = float("-inf")
         self._other_events = 0
@@ -132,7 +135,7 @@ class KafkaProducer:
             if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
                 raise RecordTooLarge(error.str()) from None
             if error.code() == KafkaError._FATAL:
-                self._fatal(error)
+                self._fatal(error.str())
             raise Away(error.str()) from failure
         if not self._busy:
             self._busy = True
@@ -211,19 +214,20 @@ class KafkaProducer:
     def _error(self, error: KafkaError) -> None:
         self._other_events += 1
         if error.fatal():
-            self._fatal(error)
+            self._fatal(error.str())
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._set_away(error.str())
         else:
             log.warning("broker: %s", error.str())
 
-    def _fatal(self, error: KafkaError) -> None:
-        self._set_away(error.str())
-        self._on_fatal(error.str())
+    def _fatal(self, reason: str) -> None:
+        self._set_away(reason)
+        self._on_fatal(reason)
 
     def _set_away(self, reason: str) -> None:
         if not self._away:
             log.warning("the broker is away: %s", reason)
+            self._away_since = time.monotonic()
         self._away = reason
 
     async def _watch_broker(self) -> None:
@@ -232,7 +236,15 @@ class KafkaProducer:
                 if self._away:
                     log.info("the broker answers", extra={"context": {"topics": len(self._topics)}})
                 self._away, self._progress = "", time.monotonic()
+            if self._away and time.monotonic() - self._away_since > STUCK_SECONDS and await self._is_stuck():
+                self._fatal("the client does not get back to a broker that is there")
             await asyncio.sleep(PROBE_SECONDS)
+
+    async def _is_stuck(self) -> bool:
+        """Whether a new client reaches the broker and this one does not, not even after it did: librdkafka may stay
+        disconnected for good from a broker that was stopped and went on (2.12; its issue 5301)."""
+        reach = partial(reachable, self._options.bootstrap_servers, PROBE_TIMEOUT)
+        return await asyncio.get_running_loop().run_in_executor(None, reach) and not await self._refresh()
 
     async def _refresh(self) -> bool:
         """Read the list of topics, once for all who ask meanwhile; False if the broker does not answer."""

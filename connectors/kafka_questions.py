@@ -116,3 +116,15 @@ def _asked(question: Callable[[Consumer, float], T], consumer: Consumer, seconds
     told = question(consumer, seconds)
     consumer.poll(0)  # what the client has to say goes to the log
     return told
+
+
+def reachable(bootstrap_servers: str, seconds: float) -> bool:
+    """Whether a new client gets an answer from the cluster in this time."""
+    client = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": f"fleetlog-probe-{uuid4()}"}, logger=log)
+    try:
+        client.list_topics(timeout=seconds)
+    except KafkaException:
+        return False
+    finally:
+        client.close()
+    return True

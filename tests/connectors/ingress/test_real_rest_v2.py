@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from connectors.kafka_questions import reachable
 from infra.api_key import api_key
 from infra.settings import Settings
 from infra.stack.harness import Stack, running_stack
@@ -98,6 +99,10 @@ def test_the_examples_of_the_documentation_run(stack: Stack, client: httpx.Clien
     assert [answer.status_code for answer in answers] == [200] * 5
     for answer in answers[3:]:
         assert answer.text in DOCUMENT.read_text("utf-8")
+
+
+def test_a_broker_that_is_there_is_reached(stack: Stack) -> None:
+    assert reachable(stack.settings.kafka, 20)
 
 
 def test_questions_never_create_a_topic(stack: Stack, client: httpx.Client) -> None:
