@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 
 from connectors.ports import Away, LogReader
 from schemas.log import Batch, TopicPartition
 from schemas.wire import PREFIX_BYTES, NotFramed, schema_id
 
 SLICES = 8  # of a partition, evenly spaced; the first holds its oldest records, the last its newest
-SMALLEST_SLICE = 50
+LEAST_RECORDS = 20_000  # of a topic that are read at least, if it has so many: a smaller topic is read whole
 MOST_BYTES = 64_000_000  # of a topic's sample; a slice ends early where its share is used up
 
 
@@ -39,11 +39,14 @@ class Sample:
     records: dict[int, list[Record]] = field(default_factory=dict)
 
 
-def sample(log: LogReader, topic: str, per_id: int, most_bytes: int = MOST_BYTES) -> Sample:
+def sample(
+    log: LogReader, topic: str, per_id: int, most_bytes: int = MOST_BYTES, least_records: int = LEAST_RECORDS
+) -> Sample:
     """At most `per_id` records of each schema id, spread over partitions and time as evenly as they come. Raises Away."""
     bounds = log.bounds([topic])
     found = Sample(held=sum(end - low for low, end in bounds.values()))
-    size = max(SMALLEST_SLICE, -(-2 * per_id // max(1, len(bounds))))
+    partitions = max(1, len(bounds))
+    size = max(-(-least_records // (SLICES * partitions)), -(-2 * per_id // partitions))
     share = most_bytes // max(1, SLICES * len(bounds))
     by_slice: list[dict[int, list[Record]]] = []
     for source, (low, end) in bounds.items():
@@ -64,8 +67,9 @@ def sample(log: LogReader, topic: str, per_id: int, most_bytes: int = MOST_BYTES
 
 def slices(low: int, end: int, size: int) -> list[tuple[int, int]]:
     """At most SLICES ranges of at most `size` offsets in [low, end), the first at its start, the last at its end."""
-    if end - low <= SLICES * size:
-        return [(low, end)] if end > low else []
+    if end - low <= SLICES * size:  # all, and still in parts, so that each has its share of the bytes
+        cuts = sorted({low + (end - low) * i // SLICES for i in range(SLICES + 1)})
+        return list(pairwise(cuts))
     starts = (low + (end - size - low) * i // (SLICES - 1) for i in range(SLICES))
     return [(start, start + size) for start in starts]
 
