@@ -81,6 +81,8 @@ def _readable(schema: Any, read: Read) -> Read:
 def _conversion(schema: Any) -> Convert | None:
     kind = schema["type"] if isinstance(schema, dict) else schema
     logical = schema.get("logicalType") if isinstance(schema, dict) else None
+    if not isinstance(logical, str):  # it is none, and ignored
+        logical = None
     if kind in ("float", "double"):
         return _number
     if kind in ("bytes", "fixed"):

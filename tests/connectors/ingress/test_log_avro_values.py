@@ -49,6 +49,7 @@ def logical(kind: str, name: str, **more: Any) -> dict[str, Any]:
         (logical("bytes", "decimal", precision=2, scale=-1), b"\x01", "AQ=="),
         (logical("int", "timestamp-millis"), 5, 5),
         (logical("long", "nothing-known"), 5, 5),
+        ({"type": "long", "logicalType": ["timestamp-millis"]}, 5, 5),
         (
             {"type": "fixed", "name": "F", "size": 2, "logicalType": "decimal", "precision": 4, "scale": 1},
             b"\x00\x0f",
