@@ -28,10 +28,10 @@ class Prepared(NamedTuple):
     fault: Fault | None = None
 
     def told(self, outcome: Written | NotWritten) -> Written | Fault:
-        """What became of it."""
-        if self.fault is not None:
-            return self.fault
-        return outcome if isinstance(outcome, Written) else not_written(outcome)
+        """What became of it: in the log is also what an earlier attempt wrote and this one could not."""
+        if isinstance(outcome, Written):
+            return outcome
+        return self.fault or not_written(outcome)
 
     def sent(self) -> "Prepared":
         """The same, without the record's bytes."""
