@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 MOST = 1_000  # in a value
-MOST_REPEATED = 16  # in each item of an array or map, and in each turn of a type within itself: there may be one for each byte
+MOST_REPEATED = (
+    16  # in each item of an array or map, and in each turn of a type within itself: there may be one for each byte
+)
 
 
 class TooManyEmpties(ValueError):
@@ -31,8 +33,8 @@ class Empties:
             raise TooManyEmpties(f"a value of it holds more than {most} values that take no bytes")
 
     def measured(self, schema: Any) -> tuple[int, bool]:
-        """How many values without a byte of their own a value holds, itself among them, beside those of the items of arrays and
-        maps; and whether it takes no bytes at all."""
+        """How many values without a byte of their own a value holds, itself among them, beside those in arrays and maps; and
+        whether it takes no bytes at all."""
         if isinstance(schema, list):
             # The number of the branch is a byte, and that is the branch's own.
             return max((max(0, self.measured(branch)[0] - 1) for branch in schema), default=0), False

@@ -36,11 +36,11 @@ async def send(transport: asyncio.Transport, exchange: Exchange, answer: Streame
 
     An answer that breaks off ends without the last chunk, so that a client can't take it for whole.
     """
-    transport.set_write_buffer_limits(high=MOST_UNTAKEN)
     framing = b"transfer-encoding: chunked\r\n" if exchange.chunks else b""
     exchange.streaming = True
     async with aclosing(answer.parts) as parts:
-        if not exchange.gone:
+        if not exchange.gone:  # else the transport is closed, and takes no call
+            transport.set_write_buffer_limits(high=MOST_UNTAKEN)
             transport.write(head_of(answer, exchange.request, framing, exchange.last))
         try:
             async for part in parts:
@@ -52,6 +52,8 @@ async def send(transport: asyncio.Transport, exchange: Exchange, answer: Streame
         except Broken:
             transport.abort()
             return
-    if exchange.chunks and not exchange.gone:
+    if exchange.gone:
+        return
+    if exchange.chunks:
         transport.write(LAST_CHUNK)
     transport.set_write_buffer_limits()

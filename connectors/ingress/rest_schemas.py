@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from connectors.http.request import Fault
 from connectors.ingress.avro_json import JsonWriter, Misfit
-from connectors.ingress.remembered import Remembered
+from connectors.ingress.beside import Beside
 from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ports import Away, UnknownSchema
+from connectors.remembered import Remembered
 from schemas.codec import BadSchema, Decoder
 from schemas.contract import Topic
 from schemas.shape import shape_of, violations
@@ -59,10 +60,15 @@ class ContractForm(AvroForm):
 
 
 class RestSchemas:
-    """Finds forms, and remembers the newest: by subject, since an id is registered per subject."""
+    """Finds forms, and remembers the newest: by subject, since an id is registered per subject.
+
+    Attributes:
+        beside: where long values are converted with them.
+    """
 
     def __init__(self, schema_ids: SchemaIds) -> None:
         self._schema_ids = schema_ids
+        self.beside = Beside()
         self._forms: Remembered[_Key, AvroForm] = Remembered(REMEMBERED, REMEMBERED_CHARACTERS)
         self._contract_forms: Remembered[_Key, ContractForm] = Remembered(REMEMBERED, REMEMBERED_CHARACTERS)
 
@@ -78,7 +84,7 @@ class RestSchemas:
         known = self._forms.get((subject, given))
         if known is None:
             known = await looked_up(self._find, subject, given)
-            self._forms.add((subject, given), known, known.characters)
+            self._forms.add((subject, given), known, known.characters + len(subject) + len(text or ""))
         return known
 
     async def contract_form(self, topic: Topic, text: str | None, schema_id: int | None) -> ContractForm | None:
@@ -89,7 +95,7 @@ class RestSchemas:
         known = self._contract_forms.get((topic.name, given))
         if known is None:
             known = await looked_up(self._find_contract, topic, given)
-            self._contract_forms.add((topic.name, given), known, known.characters)
+            self._contract_forms.add((topic.name, given), known, known.characters + len(text or ""))
         return known
 
     def _find(self, subject: str, given: str | int) -> AvroForm:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 
 import pytest
+import uvloop
 
 from connectors.http.app import HttpApp
 from connectors.http.body import BodyReader
@@ -77,13 +79,16 @@ class Running:
     observed: list[tuple[str, int, float]]
 
 
-@pytest.fixture
-def running() -> Iterator[Running]:
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def running(request: pytest.FixtureRequest) -> Iterator[Running]:
+    """A server, on the loop that the ingress runs on, and on Python's own; no task of it may fail unseen."""
     limits, observed = Limits(), []
     handlers = {"/echo": echo, "/failing": failing, "/flood": flood, "/plain": plain}
     routes = [Route("POST", path, handler, problem) for path, handler in handlers.items()]
     app = HttpApp("test", routes, lambda request: "x", BodyReader(limits), lambda *told: observed.append(told))
-    server, bound, loop = Server(limits, app.answer), listen("127.0.0.1", 0), asyncio.new_event_loop()
+    server, bound, loop = Server(limits, app.answer), listen("127.0.0.1", 0), request.param()
+    trouble: list[object] = []
+    loop.set_exception_handler(lambda _, told: trouble.append(told))
     thread = threading.Thread(target=loop.run_until_complete, args=(server.serve(bound),))
     thread.start()
     yield Running(bound.getsockname()[1], server, loop, observed)
@@ -91,7 +96,9 @@ def running() -> Iterator[Running]:
         loop.call_soon_threadsafe(server.stop, True)
     thread.join(10)
     assert not thread.is_alive()
+    gc.collect()
     loop.close()
+    assert not trouble
 
 
 @contextlib.contextmanager

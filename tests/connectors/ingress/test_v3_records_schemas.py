@@ -14,7 +14,7 @@ from connectors import registry as registry_module
 from connectors.ingress import v3_records_schemas
 from connectors.memory_registry import MemoryRegistry
 from connectors.ports import Away, SchemaRegistry, UnknownSchema
-from connectors.registry import ConfluentRegistry
+from connectors.registry import ConfluentRegistry, RegistryRefusal
 from schemas.wire import schema_id
 from tests.connectors.ingress.served import Served
 from tests.connectors.ingress.v3_records_cases import WEATHER
@@ -170,3 +170,17 @@ def test_the_registry_in_memory_answers_alike() -> None:
     assert port.version("s", "latest").number == 2
     with pytest.raises(Away):
         port.version("s", 2)
+
+
+def test_a_subject_has_a_bound(served: Served, first: int) -> None:
+    for subject, status in (("s" * 512, 200), ("s" * 513, 400)):
+        answer = write(served, schema_id=first, subject=subject)
+        assert (answer.status_code, f"{subject[:512]}s" in answer.text) == (status, False)
+
+
+def test_a_name_that_no_address_can_hold_is_refused() -> None:
+    registry = ConfluentRegistry("http://127.0.0.1:9")
+    for ask in (lambda: registry.version("s" * 100_000, "latest"), lambda: registry.register("s" * 100_000, WEATHER[0])):
+        with pytest.raises(RegistryRefusal, match="name"):
+            ask()
+    registry.close()
