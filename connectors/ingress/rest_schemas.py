@@ -18,6 +18,7 @@ from schemas.wire import prefix
 
 REMEMBERED = 1000  # forms of each kind
 REMEMBERED_CHARACTERS = 8_000_000  # of their schemas; a form takes some times as many bytes
+LOOKUP_SECONDS = 5.0  # as long as the registry has for an answer
 MOST_CHARACTERS = 1_000_000  # of a schema that a request brings
 Form = TypeVar("Form")
 _Key = tuple[str, str | int]
@@ -121,7 +122,11 @@ async def looked_up(find: Callable[..., Form], *asked: Any) -> Form:
         Fault: 422 the schema is none, unknown or refused; 408 the registry does not answer.
     """
     try:
-        return await asyncio.get_running_loop().run_in_executor(None, find, *asked)
+        looking = asyncio.get_running_loop().run_in_executor(None, find, *asked)
+        return await asyncio.wait_for(looking, LOOKUP_SECONDS)
+    except TimeoutError:  # also where others are asked before, and none of them is answered
+        detail = f"the schema was not looked up within {LOOKUP_SECONDS:g} s"
+        raise Fault(408, "SCHEMA_LOOKUP_FAILED", detail, retry_after=2) from None
     except (BadSchema, SchemaRefused, UnknownSchema, RecursionError) as error:
         raise Fault(422, "INVALID_SCHEMA", f"the schema can't be used: {error}") from None
     except Away as away:

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -11,7 +12,7 @@ import httpx
 import pytest
 
 from connectors import registry as registry_module
-from connectors.ingress import v3_records_schemas
+from connectors.ingress import rest_schemas, v3_records_schemas
 from connectors.memory_registry import MemoryRegistry
 from connectors.ports import Away, SchemaRegistry, UnknownSchema
 from connectors.registry import ConfluentRegistry, RegistryRefusal
@@ -184,3 +185,20 @@ def test_a_name_that_no_address_can_hold_is_refused() -> None:
         with pytest.raises(RegistryRefusal, match="name"):
             ask()
     registry.close()
+
+
+def test_a_registry_that_hangs_keeps_nobody_longer_than_it_may(
+    served: Served, first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest_schemas, "LOOKUP_SECONDS", 0.5)
+    hanging = threading.Event()
+    monkeypatch.setattr(served.registry, "version", lambda subject, number: hanging.wait(20))
+    try:
+        with ThreadPoolExecutor(30) as pool:
+            started = time.monotonic()
+            asked = [pool.submit(write, served, subject=f"s{i}") for i in range(30)]
+            told = {(one.result().status_code, one.result().json()["error_code"]) for one in asked}
+            assert time.monotonic() - started < 5
+    finally:
+        hanging.set()
+    assert told == {(408, 40801)}
