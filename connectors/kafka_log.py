@@ -42,7 +42,7 @@ def answer(call: Callable[[], T]) -> T:
     except KafkaException as failure:
         error = failure.args[0]
         if error.code() in AWAY or error.retriable():
-            raise Away(str(error)) from failure
+            raise Away(error.str()) from failure
         raise
 
 
@@ -53,7 +53,7 @@ class KafkaLog:
         self, bootstrap_servers: str, timeout: float = 10.0, batch_records: int = 20_000, queued_kilobytes: int = 65_536
     ) -> None:
         """`queued_kilobytes` bounds what is fetched ahead of the reader, for each partition."""
-        self._timeout, self._batch_records = timeout, batch_records
+        self._servers, self._timeout, self._batch_records = bootstrap_servers, timeout, batch_records
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
@@ -76,7 +76,10 @@ class KafkaLog:
         return {source: self._bounds(source) for topic in topics for source in self._partitions(topic)}
 
     def _partitions(self, topic: str) -> list[TopicPartition]:
-        described = answer(lambda: self._consumer.list_topics(topic, self._timeout)).topics[topic]
+        try:
+            described = answer(lambda: self._consumer.list_topics(topic, self._timeout)).topics[topic]
+        except Away as away:
+            raise Away(f"the broker at {self._servers} does not answer: {away}") from away
         if described.error is not None:
             raise Away(f"topic {topic}: {described.error.str()}")
         return [TopicPartition(topic, partition) for partition in sorted(described.partitions)]

@@ -88,7 +88,7 @@ def load(root: Path = HERE) -> Contract:
     """The contract under `root`.
 
     Raises:
-        ContractError: a file does not parse, or topics.toml names a record type that has no avsc.
+        ContractError: a file can't be read or does not parse, or topics.toml names a record type that has no avsc.
     """
     records: dict[str, RecordType] = {}
     for path in sorted((root / "avsc").glob("*/*.avsc")):
@@ -98,6 +98,8 @@ def load(root: Path = HERE) -> Contract:
         records[record.name] = record
     try:
         declared = tomllib.loads((root / "topics.toml").read_text("utf-8")).get("topics", {})
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContractError(f"{root / 'topics.toml'} can't be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise ContractError(f"topics.toml: {error}") from None
     return Contract({name: _topic(name, table, records) for name, table in declared.items()}, records)

@@ -175,6 +175,7 @@ class Router:
                     node.variable = node = node.variable or _Node()
                 else:
                     node = node.literal.setdefault(segment, _Node())
+                node.render = node.render or route.render
             node.routes[route.method] = route
             node.render = route.render
 
@@ -183,7 +184,7 @@ class Router:
 
         Raises:
             Fault: 404 there is no such path, 405 the path has other methods, 400 a segment is not UTF-8. It is rendered
-                as by the nearest route above.
+                as by the nearest route above, or else the first below.
         """
         node = self._root
         arguments: list[str] = []

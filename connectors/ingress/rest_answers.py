@@ -2,12 +2,24 @@
 
 import msgspec
 
+from connectors.http.request import Fault
+
 
 class RestError(msgspec.Struct):
     """What went wrong. The first three digits of `error_code` are the HTTP status, or it is the status (or 500xx)."""
 
     error_code: int
     message: str
+
+
+def message_of(fault: Fault) -> str:
+    """What a fault says and where, none of it twice: RestError has no field for places."""
+    places = [
+        path if message in fault.detail else f"{path}: {message}"
+        for path, message in fault.errors
+        if path not in fault.detail
+    ]
+    return f"{fault.detail} ({'; '.join(places)})" if places else fault.detail
 
 
 class Offset(msgspec.Struct):

@@ -3,7 +3,7 @@
 import msgspec
 
 from connectors.http.request import Answer, Fault, Request
-from connectors.ingress.rest_answers import RestError
+from connectors.ingress.rest_answers import RestError, message_of
 from connectors.ingress.rest_media import fault_type
 
 # Confluent's numbers, and ours for idempotency keys (they end in 90); a fault that is not here has its HTTP status.
@@ -29,7 +29,5 @@ ERROR_CODES = {
 
 def rest_error(fault: Fault, request: Request) -> Answer:
     """A fault as an answer."""
-    places = "; ".join(f"{path}: {message}" for path, message in fault.errors if path not in fault.detail)
-    message = f"{fault.detail} ({places})" if places else fault.detail
-    told = RestError(ERROR_CODES.get(fault.code, fault.status), message)
+    told = RestError(ERROR_CODES.get(fault.code, fault.status), message_of(fault))
     return Answer(msgspec.json.encode(told), fault.status, fault_type(request), fault.headers)

@@ -3,7 +3,7 @@
 import msgspec
 
 from connectors.http.request import JSON, Answer, Fault, Request
-from connectors.ingress.rest_answers import RestError
+from connectors.ingress.rest_answers import RestError, message_of
 
 # Confluent's numbers, and ours for idempotency keys (they end in 90); a fault that is not here has its HTTP status.
 ERROR_CODES = {
@@ -34,6 +34,4 @@ def v3_error(fault: Fault, request: Request) -> Answer:
 
 def error_of(fault: Fault) -> RestError:
     """A fault as it is told: in an answer of its own, or as the result of one record."""
-    places = "; ".join(f"{path}: {message}" for path, message in fault.errors if path not in fault.detail)
-    message = f"{fault.detail} ({places})" if places else fault.detail
-    return RestError(ERROR_CODES.get(fault.code, fault.status), message)
+    return RestError(ERROR_CODES.get(fault.code, fault.status), message_of(fault))

@@ -13,14 +13,31 @@ Commands = Any  # argparse's sub-parser action, which has no public type
 Run = Callable[[argparse.Namespace, Settings], int]
 
 
+EXIT_CODES = (
+    "exit codes: 0 done, 1 what was checked does not hold, 2 wrong usage, "
+    "3 something needed does not answer, 130 interrupted"
+)
+
+
+def add_group(commands: Commands, name: str, summary: str, example: str) -> Commands:
+    """Add a command that has actions of its own; returns what they are added to."""
+    made = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"example:\n  {example}\n\n{EXIT_CODES}; ACTION --help says more",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return made.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+
 def add_command(commands: Commands, name: str, summary: str, example: str, run: Run) -> argparse.ArgumentParser:
     """Add a command whose --help ends with an example; returns its parser for further options."""
     made: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
         description=summary,
-        epilog=f"example:\n  {example}\n\nexit codes: 0 done, 1 what was checked does not hold, 2 wrong usage, "
-        "3 something needed does not answer, 130 interrupted",
+        epilog=f"example:\n  {example}\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.set_defaults(run=run)

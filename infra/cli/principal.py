@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from infra.cli.command import Commands, add_command, fail, print_json
+from infra.cli.command import Commands, add_command, add_group, fail, print_json
 from infra.settings import Settings
 
 if TYPE_CHECKING:
@@ -14,8 +14,7 @@ SUMMARY = "API keys of the ingress beside its own: whose each is, which topics i
 
 
 def add(commands: Commands) -> None:
-    top = commands.add_parser("principal", help=SUMMARY, description=SUMMARY)
-    actions = top.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = add_group(commands, "principal", SUMMARY, "fleetlog principal list")
     example = "fleetlog principal add weather --write 'weather*' --no-devices"
     summary = "add a principal, and print its key, which is kept nowhere: only its SHA-256 is"
     made = add_command(actions, "add", summary, example, _run)

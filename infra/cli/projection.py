@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from infra.cli.command import Commands, add_command, fail, print_json
+from infra.cli.command import Commands, add_command, add_group, fail, print_json
 from infra.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ NAMED_DIFFERENCES = 20
 
 
 def add(commands: Commands) -> None:
-    top = commands.add_parser("projection", help="list, inspect, rebuild and verify the views")
-    actions = top.add_subparsers(dest="action", metavar="ACTION", required=True)
+    summary = "list, inspect, rebuild and verify the views"
+    actions = add_group(commands, "projection", summary, "fleetlog projection status")
     for name, summary, run in (
         ("list", "the views that there are", _list),
         ("status", "versions, positions and lag of every view", _status),

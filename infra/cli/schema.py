@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infra.cli.command import Commands, Run, add_command, fail, print_json
+from infra.cli.command import Commands, Run, add_command, add_group, fail, print_json
 from infra.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ SAMPLE = 200
 def add(commands: Commands) -> None:
     from infra.cli import schema_versions
 
-    top = commands.add_parser("schema", help="check, compare, release and register the record schemas")
-    actions = top.add_subparsers(dest="action", metavar="ACTION", required=True)
+    summary = "check, compare, release and register the record schemas"
+    actions = add_group(commands, "schema", summary, "fleetlog schema check --registry --live")
     _add_check(actions)
     schema_versions.add(actions)
     add_action(
@@ -51,7 +51,7 @@ def _add_check(actions: Commands) -> None:
     )
     check.add_argument("--registry", action="store_true", help="compare with every version in the schema registry")
     check.add_argument("--live", action="store_true", help="decode records of the log with old and new schemas")
-    check.add_argument("--sample", type=_count, default=SAMPLE, metavar="N", help=f"records of a schema id ({SAMPLE})")
+    check.add_argument("--sample", type=_count, metavar="N", help=f"with --live: records of a schema id ({SAMPLE})")
     check.add_argument("--topic", action="append", metavar="T", help="with --live: only this topic; may be repeated")
 
 
@@ -89,8 +89,8 @@ def _check(options: argparse.Namespace, settings: Settings) -> int:
     from schemas.contract import HERE, load
 
     root = options.root or HERE
-    if options.topic and not options.live:
-        return fail("--topic says which topic to read, which only --live does", 2)
+    if (options.topic or options.sample) and not options.live:
+        return fail("--topic and --sample say which records to read, which only --live does", 2)
     found = check(root)
     told: dict[str, Any] = {"findings": [finding._asdict() for finding in found], "notes": []}
     lines = [str(finding) for finding in found]
@@ -142,7 +142,7 @@ def _in_the_log(
     log = KafkaLog(settings.kafka, batch_records=50, queued_kilobytes=8_192)  # records may be of 10 MB
     try:
         made = LiveCheck(log, contract, root, registry.schema, CATALOGUE, UPCASTERS)
-        report = made.run(options.topic or contract.topics, options.sample)
+        report = made.run(options.topic or contract.topics, options.sample or SAMPLE)
     finally:
         log.close()
         registry.close()

@@ -26,7 +26,7 @@ def differing(
     try:
         before = _fold(view, record, records, written)
     except FAILURES as error:
-        return [("", f"can't be folded over the records as they were written: {_first_line(error)}")]
+        return [("", f"can't be folded over the present schema's fields: {_first_line(error)}")]
     try:
         after = _fold(view, record, records, read)
     except FAILURES as error:
@@ -111,4 +111,4 @@ def _shown(value: Any) -> str:
 
 def _first_line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else ''}"
+    return f"{type(error).__name__}: {text[0].split('; valid columns')[0] if text else ''}"

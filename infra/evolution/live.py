@@ -69,7 +69,7 @@ class LiveCheck:
         for name in topics:
             found = sample(self.log, name, per_id)
             report.notes.append(
-                f"{name}: read {found.read:,} of {found.held:,} records; {len(found.records)} schema ids, "
+                f"{name}: read {found.read:,} of {found.held:,} records; schema ids: {len(found.records)}; "
                 f"{found.left_out:,} without a value or not framed"
             )
             report.sampled[name] = {number: len(records) for number, records in found.records.items()}

@@ -124,7 +124,6 @@ def commands() -> list[list[str]]:
             if isinstance(action.choices, dict):
                 for name, child in action.choices.items():
                     walk(child, [*path, name])
-                return
         found.append(path)
 
     walk(parser(), [])

@@ -56,6 +56,7 @@ def test_a_header(served: Served, case: dict[str, str]) -> None:
     else:
         assert (reply.status, reply.json["error_code"]) == (400, 40090)
         assert "Idempotency-Key" in reply.json["message"]
+        assert reply.json["message"].count("visible ASCII characters") == 1
         assert len(served.producer.sent) == before
 
 

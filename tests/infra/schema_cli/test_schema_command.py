@@ -221,12 +221,17 @@ def test_check_in_the_log(stack: Stack, schema: Command, registry: ConfluentRegi
 def test_wrong_use_and_services_away(schema: Command) -> None:
     assert schema("check", "--live", "--topic", "nothing").code == 2
     assert schema("check", "--topic", "fleet.telemetry").code == 2
+    assert schema("check", "--sample", "5").code == 2
+    for action in (("check",), ("diff",), ("release",)):
+        said = schema(*action, "--root", "/nowhere")
+        assert (said.code, "/nowhere/topics.toml can't be read" in said.out + said.err) == (1, True), action
     away = load({"FLEETLOG_REGISTRY_URL": "http://127.0.0.1:1", "FLEETLOG_BOOTSTRAP_SERVERS": "127.0.0.1:1"})
     for arguments in (
         ("check", "--registry"),
+        ("check", "--live"),
         ("register",),
         ("diff", "--from", "registry"),
         ("history", "x", "--registry"),
     ):
         said = schema(*arguments, settings=away)
-        assert (said.code, "does not answer" in said.err) == (3, True), arguments
+        assert (said.code, "does not answer" in said.err, "127.0.0.1:1" in said.err) == (3, True, True), arguments
