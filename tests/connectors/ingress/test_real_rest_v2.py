@@ -27,7 +27,7 @@ EXAMPLE = re.compile(
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    settings = Settings(rest_topics=",".join([*OPEN, "weather*"]))
+    settings = Settings(rest_topics=",".join([*OPEN, "weather*"]), rest_manage="weather*")
     services = ("broker", "registry", "topics", "schemas", "ingress")
     with running_stack(tmp_path_factory.mktemp("rest"), only=services, settings=settings) as running:
         admin = AdminClient({"bootstrap.servers": running.settings.kafka})
@@ -89,15 +89,15 @@ def test_offsets_follow_what_is_written(client: httpx.Client) -> None:
 
 def test_the_examples_of_the_documentation_run(stack: Stack, client: httpx.Client) -> None:
     """Sends what the curl commands of docs/kafka-rest.md send."""
-    admin = AdminClient({"bootstrap.servers": stack.settings.kafka})
-    admin.create_topics([NewTopic("weather", PARTITIONS)])["weather"].result(20)
-    wait_for_topic(client, "weather")
+    (cluster,) = client.get("/v3/clusters").json()["data"]
+    assert f"CLUSTER={cluster['cluster_id']} " in DOCUMENT.read_text("utf-8")
     answers = []
     for path, media_type, body in EXAMPLE.findall(DOCUMENT.read_text("utf-8")):
         headers = {"Content-Type": media_type} if body else {}
-        answers.append(client.request("POST" if body else "GET", path, content=body or None, headers=headers))
-    assert [answer.status_code for answer in answers] == [200] * 5
-    for answer in answers[3:]:
+        url = path.replace("$CLUSTER", cluster["cluster_id"])
+        answers.append(client.request("POST" if body else "GET", url, content=body or None, headers=headers))
+    assert [answer.status_code for answer in answers] == [201, *[200] * 5]
+    for answer in answers[4:]:
         assert answer.text in DOCUMENT.read_text("utf-8")
 
 

@@ -36,7 +36,9 @@ COMMITTED = {
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     directory = tmp_path_factory.mktemp("v3")
     (directory / "principals.toml").write_text(principals_toml())
-    settings = Settings(rest_topics=",".join([*OWNER.write, "weather"]), rest_manage=",".join([*OWNER.manage, "weather"]))
+    settings = Settings(
+        rest_topics=",".join([*OWNER.write, "weather-days"]), rest_manage=",".join([*OWNER.manage, "weather-days"])
+    )
     services = ("broker", "registry", "topics", "schemas", "ingress")
     with running_stack(directory, only=services, settings=settings) as running, ExitStack() as members:
         broker = running.settings.kafka
@@ -142,7 +144,7 @@ def test_the_examples_of_the_documentation_run(stack: Stack, client: httpx.Clien
     for example in examples:
         if "consumer-groups" in example.url and not committed:
             consumer = Consumer({"bootstrap.servers": broker, "group.id": "stations/oslo"})
-            consumer.commit(offsets=[TopicPartition("weather", 0, 0)], asynchronous=False)
+            consumer.commit(offsets=[TopicPartition("weather-days", 0, 0)], asynchronous=False)
             consumer.close()
             committed = True
         answer = example.send(client)

@@ -1,9 +1,11 @@
 """Kafka-REST v3 records on the real broker and registry: every case of the table, long streams, a broker that stops."""
 
 import json
+import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -106,6 +108,22 @@ def test_the_examples_of_the_documentation_run(client: httpx.Client, cluster: st
         for line in answer.text.splitlines():
             assert line in text
     assert [json.loads(line)["error_code"] for line in answers[2].text.splitlines()] == [200, 200, 400]
+
+
+def test_the_stream_of_the_documentation_shows_results_while_it_runs(stack: Stack, cluster: str) -> None:
+    (script,) = re.findall(r"^```sh\n(for n in .*?)^```", DOCUMENT.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    variables = {
+        "URL": stack.settings.ingress,
+        "KEY": api_key(stack.settings),
+        "CLUSTER": cluster,
+        "PATH": os.environ["PATH"],
+    }
+    with subprocess.Popen(["sh", "-c", script], env=variables, stdout=subprocess.PIPE, text=True) as shell:
+        assert shell.stdout is not None
+        came = [(json.loads(line)["error_code"], time.monotonic()) for line in shell.stdout]
+    assert shell.returncode == 0
+    assert [code for code, _ in came] == [200] * 3
+    assert came[2][1] - came[0][1] > 1.5  # they are sent a second apart
 
 
 class Stream:
