@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping
+from hashlib import blake2b
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -14,11 +15,13 @@ from urllib.parse import quote
 import httpx
 
 from connectors.ports import Away, Latest, UnknownSchema, Version
+from connectors.remembered import Remembered
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 SCHEMA_NOT_FOUND, SUBJECT_NOT_FOUND, NO_LEVEL_OF_ITS_OWN = 40403, 40401, 40408
 VERSION_NOT_FOUND, INVALID_VERSION = 40402, 42202
 SPARED_SECONDS = 10.0  # a registry that did not answer is not asked for a latest version that is known for so long
+KEPT, KEPT_CHARACTERS = 10_000, 16_000_000  # of ids, schemas, versions each; and of their texts
 _WAIT = frozenset((HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT))  # besides every 5xx
 
 
@@ -31,7 +34,8 @@ class RegistryRefusal(Exception):
 
 
 class ConfluentRegistry:
-    """A registry at a base URL. Ids and schemas never change, so both are kept for good. Safe to use from any thread.
+    """A registry at a base URL. Ids and schemas never change, so both are kept as long as there is room. Safe to use from
+    any thread.
 
     It does not try again: a call that raises Away may be repeated by whoever made it.
     """
@@ -41,10 +45,12 @@ class ConfluentRegistry:
         self._url = url.rstrip("/")
         self._client = httpx.Client(timeout=timeout, headers={"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE})
         self._lock = threading.Lock()
-        self._ids: dict[tuple[str, str], int] = {}
-        self._schemas: dict[int, dict[str, Any]] = {}
-        self._versions: dict[tuple[str, int], Version] = {}
-        self._latest: dict[str, tuple[Version, float]] = {}  # with the time before which it is not asked for again
+        self._ids: Remembered[tuple[str, bytes], int] = Remembered(KEPT, KEPT_CHARACTERS)
+        self._schemas: Remembered[int, dict[str, Any]] = Remembered(KEPT, KEPT_CHARACTERS)
+        self._versions: Remembered[tuple[str, int], Version] = Remembered(KEPT, KEPT_CHARACTERS)
+        # With the time before which it is not asked for again.
+        self._latest: Remembered[str, tuple[Version, float]] = Remembered(KEPT, KEPT_CHARACTERS)
+        self._newest: int | None = None  # id seen
 
     def register(self, subject: str, schema: Mapping[str, Any]) -> int:
         """The id of `schema` under `subject`, registered when it is new; cached.
@@ -54,14 +60,16 @@ class ConfluentRegistry:
             RegistryRefusal: it refuses the schema (409: incompatible with the subject's earlier ones; 422: no schema).
         """
         text = json.dumps(schema, sort_keys=True)
+        name = subject, blake2b(text.encode(), digest_size=16).digest()
         with self._lock:
-            known = self._ids.get((subject, text))
+            known = self._ids.get(name)
         if known is not None:
             return known
         answer = self._call("POST", f"subjects/{_segment(subject)}/versions", {"schema": text, "schemaType": "AVRO"})
         found = int(answer["id"])
         with self._lock:
-            self._ids[subject, text] = found
+            self._ids.add(name, found, len(subject))
+            self._newest = max(found, self._newest or found)
         return found
 
     def schema(self, schema_id: int) -> dict[str, Any]:
@@ -87,7 +95,7 @@ class ConfluentRegistry:
             raise UnknownSchema(f"the registry has no schema {schema_id}")
         schema = _avro(answer, schema_id)
         with self._lock:
-            self._schemas[schema_id] = schema
+            self._keep(schema_id, schema)
         return schema
 
     def version(self, subject: str, number: int | Latest) -> Version:
@@ -102,7 +110,7 @@ class ConfluentRegistry:
             if isinstance(number, int):
                 known, spared = self._versions.get((subject, number)), float("inf")
             else:
-                known, spared = self._latest.get(subject, (None, 0.0))
+                known, spared = self._latest.get(subject) or (None, 0.0)
         if known is not None and time.monotonic() < spared:
             return known
         try:
@@ -112,11 +120,18 @@ class ConfluentRegistry:
                 raise
             found, spared = known, time.monotonic() + SPARED_SECONDS
         with self._lock:
-            self._schemas[found.schema_id] = found.schema
-            self._versions[subject, found.number] = found
+            size = self._keep(found.schema_id, dict(found.schema)) + len(subject)
+            self._versions.add((subject, found.number), found, size)
             if number == "latest":
-                self._latest[subject] = found, spared
+                self._latest.add(subject, (found, spared), size)
         return found
+
+    def _keep(self, schema_id: int, schema: dict[str, Any]) -> int:
+        """Returns the size of the schema."""
+        size = len(json.dumps(schema))
+        self._schemas.add(schema_id, schema, size)
+        self._newest = max(schema_id, self._newest or schema_id)
+        return size
 
     def _find_version(self, subject: str, number: int | Latest) -> Version:
         path = f"subjects/{_segment(subject)}/versions/{number}"
@@ -144,7 +159,7 @@ class ConfluentRegistry:
     def _demand_schemas(self) -> None:
         """Raise Away unless the registry knows the newest schema seen here, or (before the first) any subject."""
         with self._lock:
-            newest = max((*self._ids.values(), *self._schemas), default=None)
+            newest = self._newest
         found = self._call("GET", "subjects") if newest is None else self._find(newest)
         if not found:
             raise Away(f"the schema registry at {self._url} has not read its schemas yet, or has lost them")
@@ -211,6 +226,8 @@ class ConfluentRegistry:
         content = None if body is None else json.dumps(body)
         try:
             response = self._client.request(method, url, content=content)
+        except httpx.InvalidURL as error:
+            raise RegistryRefusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"no registry has such a name: {error}") from None
         except httpx.TransportError as error:
             raise Away(f"the schema registry at {self._url} does not answer: {error or type(error).__name__}") from error
         if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or response.status_code in _WAIT:

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from schemas.avro_empties import Empties, TooManyEmpties
 from schemas.shape import INT_MAX, INT_MIN, shown
 
 MOST_VARINT_BYTES = 10
@@ -52,7 +53,8 @@ def compile_reader(parsed: Any, finish: Finish = as_it_is) -> Callable[[bytes], 
     every primitive and fixed type.
 
     Raises:
-        BadSchema: it has an array of items that take no bytes, or a type that Avro does not have.
+        BadSchema: it has an array of items that take no bytes, or too many values that take none (see `avro_empties`), or a
+            type that Avro does not have.
     """
     return whole_body(Compiler(finish).reader(parsed))
 
@@ -167,6 +169,7 @@ class Compiler:
         self._finish = finish
         self._named: dict[str, Read] = {}
         self._schemas: dict[str, Any] = {}
+        self._empties = Empties()
 
     def reader(self, schema: Any) -> Read:
         if isinstance(schema, list):
@@ -184,16 +187,22 @@ class Compiler:
             case "fixed":
                 return self._name(schema, self._fixed)
             case "array":
-                self._refuse_empty_items(schema["items"])
+                self._refuse_empties(schema["items"], repeated=True)
+                if self._empties.measured(schema["items"])[1]:
+                    raise BadSchema("an array of items that take no bytes: a few bytes could ask for endless many")
                 return read_blocks(self.reader(schema["items"]))
             case "map":
+                self._refuse_empties(schema["values"], repeated=True)
                 return read_map(self.reader(schema["values"]))
         if kind not in self._schemas:
             raise BadSchema(f"unknown type {shown(kind)}")
+        if kind not in self._named:  # it is within itself
+            self._refuse_empties(kind, repeated=True)
         return lambda body, at: self._named[kind](body, at)
 
     def _name(self, schema: Any, compile_: Callable[[Any], Read]) -> Read:
         self._schemas[schema["name"]] = schema
+        self._refuse_empties(schema, repeated=False)
         made = compile_(schema)
         self._named[schema["name"]] = made
         return made
@@ -236,21 +245,12 @@ class Compiler:
 
         return read
 
-    def _refuse_empty_items(self, items: Any) -> None:
-        if self._may_be_empty(items, frozenset()):
-            raise BadSchema("an array of items that take no bytes: a few bytes could ask for endless many")
-
-    def _may_be_empty(self, schema: Any, seen: frozenset[str]) -> bool:
-        kind = schema["type"] if isinstance(schema, dict) else schema
-        if isinstance(kind, dict):
-            return self._may_be_empty(kind, seen)
-        if isinstance(schema, dict) and kind in ("record", "error"):
-            inner = seen | {schema["name"]}
-            return all(self._may_be_empty(field["type"], inner) for field in schema["fields"])
-        if isinstance(kind, str) and kind in self._schemas and kind not in seen:
-            return self._may_be_empty(self._schemas[kind], seen)
-        size: int = schema["size"] if kind == "fixed" else 0 if kind == "null" else 1
-        return size == 0
+    def _refuse_empties(self, schema: Any, repeated: bool) -> None:
+        """Raises BadSchema: a few bytes would be read as very many values."""
+        try:
+            self._empties.check(schema, repeated)
+        except TooManyEmpties as error:
+            raise BadSchema(str(error)) from None
 
 
 def _block(body: bytes, at: int) -> tuple[int, int, int | None]:

@@ -3,6 +3,8 @@
 import re
 import zlib
 
+import numpy as np
+
 from connectors.http.exchange import Gone
 from connectors.http.limits import Limits
 from connectors.http.request import Fault, Request
@@ -13,6 +15,8 @@ MOST_MEMBERS = 16  # gzip streams one after the other in one body; each costs a 
 RATIO_FLOOR = 65_536  # bytes that any small body may inflate to, whatever the ratio
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _ONE_KIND = bytes.maketrans(b"[]", b"{}")
+_MIDDLE = ord("|")  # one more than an opening brace, one less than a closing one
+DEPTH_STEP = 262_144
 _OTHER = bytes(set(range(256)) - set(b'{}[]"\\'))  # what is no bracket, quote or backslash
 
 
@@ -124,19 +128,19 @@ def too_deep(body: bytes, limit: int) -> bool:
     """Whether a JSON text nests its arrays and objects deeper than `limit`; False for what is not balanced: the parser
     says more of it.
 
-    Most bodies are decided by a few passes of C code over what is left when everything but brackets and quotes is gone:
-    each pass takes away the innermost level.
+    Most bodies are decided by a few passes of C code; of the others, the depth is counted along what is left when everything
+    but brackets is gone, in steps that need little memory.
     """
     if body.count(b"{") + body.count(b"[") <= limit:
         return False
     shape = body.translate(_ONE_KIND, _OTHER).replace(b'""', b"")
     if b'"' in shape or b"\\" in shape:  # brackets or escapes inside of strings
         shape = _STRING.sub(b"", body).translate(_ONE_KIND, _OTHER)
-    for _ in range(limit):
-        less = shape.replace(b"{}", b"")
-        if not less:
-            return False
-        if len(less) == len(shape):
-            break
-        shape = less
-    return b"{}" in shape or shape.count(b"{") > limit
+    depth = 0
+    for start in range(0, len(shape), DEPTH_STEP):
+        signs = np.frombuffer(shape[start : start + DEPTH_STEP], np.uint8)
+        depths = depth + np.cumsum(_MIDDLE - signs.astype(np.int64))
+        if depths.max() > limit:
+            return True
+        depth = int(depths[-1])
+    return False

@@ -39,7 +39,7 @@ async def send(transport: asyncio.Transport, exchange: Exchange, answer: Streame
     framing = b"transfer-encoding: chunked\r\n" if exchange.chunks else b""
     exchange.streaming = True
     async with aclosing(answer.parts) as parts:
-        if not exchange.gone:
+        if not exchange.gone:  # else the transport is closed, and takes no call
             transport.set_write_buffer_limits(high=MOST_UNTAKEN)
             transport.write(head_of(answer, exchange.request, framing, exchange.last))
         try:
@@ -52,7 +52,7 @@ async def send(transport: asyncio.Transport, exchange: Exchange, answer: Streame
         except Broken:
             transport.abort()
             return
-    if exchange.gone:  # nothing may be asked of a transport that is closed
+    if exchange.gone:
         return
     if exchange.chunks:
         transport.write(LAST_CHUNK)

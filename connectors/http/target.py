@@ -28,7 +28,13 @@ def split(target: bytes) -> tuple[bytes, bytes]:
 
 
 def add_header(headers: dict[bytes, bytes], name: bytes, value: bytes) -> None:
-    """Of a header that comes twice the last counts; of one that is to be refused then, the list of them (RFC 9110, 5.3)."""
+    """Of a header that comes twice the last counts; of one that is to be refused then, the list of them (RFC 9110, 5.3).
+
+    Raises:
+        Refused: it is a second Host, of which a proxy may have looked at the other (RFC 9112, 3.2).
+    """
+    if name == b"host" and name in headers:
+        raise Refused(400, "INVALID_HTTP", "the request names two hosts")
     if name in LISTED and name in headers:
         value = headers[name] + b", " + value
     headers[name] = value

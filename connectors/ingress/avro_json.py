@@ -17,6 +17,8 @@ Write = Callable[[Any, list[bytes]], None]
 _FLOAT, _DOUBLE = struct.Struct("<f"), struct.Struct("<d")
 _LARGEST_FLOAT = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
 _DEEPEST_SCHEMA = 64
+MOST_DEFAULTS = 1_000_000  # bytes of all defaults of a schema
+MOST_BYTES = 32_000_000  # of a body: a few bytes of JSON may ask for many large defaults
 
 
 class Misfit(ValueError):
@@ -40,6 +42,7 @@ class JsonWriter:
     def __init__(self, schema: Any) -> None:
         self.schema = parsed(schema)
         self._named: dict[str, Write] = {}
+        self._default_bytes = 0
         self._write = self._writer(self.schema, 0)
 
     def body(self, value: Any) -> bytes:
@@ -50,6 +53,9 @@ class JsonWriter:
         """
         out: list[bytes] = []
         self._write(value, out)
+        size = sum(map(len, out))
+        if size > MOST_BYTES:
+            raise Misfit(f"has {size} bytes in Avro, more than {MOST_BYTES}")
         return b"".join(out)
 
     def _writer(self, schema: Any, depth: int) -> Write:
@@ -62,7 +68,8 @@ class JsonWriter:
             return self._writer(kind, depth + 1)
         match kind:
             case "record" | "error":
-                return self._record(schema, depth)
+                # A type is defined once: where it comes again it is that of a default.
+                return self._named.get(schema["name"]) or self._record(schema, depth)
             case "enum":
                 return self._remember(schema, _enum(schema["symbols"]))
             case "fixed":
@@ -119,6 +126,9 @@ class JsonWriter:
             self._writer(first, depth + 1)(field["default"], out)
         except Misfit as fault:
             raise BadSchema(f"the default of {field['name']}: {fault}") from None
+        self._default_bytes += sum(map(len, out))
+        if self._default_bytes > MOST_DEFAULTS:
+            raise BadSchema(f"its defaults have more than {MOST_DEFAULTS} bytes")
         return b"".join(out)
 
     def _union(self, branches: list[Any], depth: int) -> Write:

@@ -77,6 +77,7 @@ class LogApi:
         source = await self._topics.partition(request.caller, topic, text)
         with ExitStack() as held:
             page, numbers = with_few_schemas(await self._read(source, wanted, held))
+            self._topics.check(request.caller, topic)  # again: it may have waited
             readers, known = await self._schemas.readers(numbers) if wanted.decoded else (None, True)
             page, body = await self._body(source, page, wanted, readers)
             by_offset = wanted.start == page.start

@@ -6,6 +6,7 @@ What a logical type can't say (a day beyond the year 9999) stays what Avro store
 """
 
 import base64
+import json
 import math
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -20,6 +21,7 @@ from schemas.contract import Schema
 EPOCH_DAY, EPOCH = date(1970, 1, 1), datetime(1970, 1, 1)
 LONGEST_DECIMAL = 128  # bytes; a longer one is bytes: to write it as digits takes time by the square
 LARGEST_SCALE = 1000
+MOST_JSON = 16_000_000  # bytes of one record; names and symbols, told again and again, make much of a few bytes
 DAY = 86_400
 Convert = Callable[[Any], Any]
 
@@ -39,6 +41,7 @@ class ReadableReader:
             full = parsed(self.schema)  # a logical type that is none is ignored (Avro specification, "Logical Types")
         try:
             self._read, self._strict = compile_reader(full, _readable), compile_reader(full)
+            self._size = len(json.dumps(schema))
         except RecursionError:
             raise BadSchema("nests too deeply") from None
 
@@ -50,12 +53,36 @@ class ReadableReader:
         """The JSON text of one body, all of whose bytes belong to it.
 
         Raises:
-            Undecodable: it is none of the schema.
+            Undecodable: it is none of the schema, or more than MOST_JSON in JSON.
         """
         try:
-            return msgspec.json.encode(self._read(body))
+            value = self._read(body)
+            # Each byte may stand for all names of the schema, at most.
+            if len(body) * self._size > MOST_JSON and _characters(value, MOST_JSON) > MOST_JSON:
+                raise Undecodable(f"has more than {MOST_JSON} bytes in JSON")
+            return msgspec.json.encode(value)
         except RecursionError:
             raise Undecodable("is nested too deeply") from None
+
+
+def _characters(value: Any, most: int) -> int:
+    """About how many characters a value has in JSON; counted up to more than `most`."""
+    found, ahead = 0, [iter((value,))]
+    while ahead and found <= most:
+        for one in ahead[-1]:
+            found += 5
+            if isinstance(one, str):
+                found += len(one)
+            elif isinstance(one, list):
+                ahead.append(iter(one))
+                break
+            elif isinstance(one, dict):
+                found += sum(map(len, one)) + 4 * len(one)
+                ahead.append(iter(one.values()))
+                break
+        else:
+            ahead.pop()
+    return found
 
 
 def _unwrapped(schema: Any) -> Any:
@@ -81,6 +108,8 @@ def _readable(schema: Any, read: Read) -> Read:
 def _conversion(schema: Any) -> Convert | None:
     kind = schema["type"] if isinstance(schema, dict) else schema
     logical = schema.get("logicalType") if isinstance(schema, dict) else None
+    if not isinstance(logical, str):  # it is none, and ignored
+        logical = None
     if kind in ("float", "double"):
         return _number
     if kind in ("bytes", "fixed"):

@@ -9,7 +9,7 @@ from connectors.ingress.log_values import Readers, entry
 from connectors.pages import Page
 from schemas.log import TopicPartition
 
-RECORDS_PER_PART = 250
+RECORDS_PER_PART, PART_BYTES = 250, 262_144
 _encoder = msgspec.json.Encoder()
 
 
@@ -31,6 +31,14 @@ def lines(page: Page, readers: Readers | None) -> Iterator[bytes]:
 
 
 def _parts(page: Page, readers: Readers | None) -> Iterator[list[bytes]]:
-    for first in range(0, len(page.records), RECORDS_PER_PART):
-        records = page.records[first : first + RECORDS_PER_PART]
-        yield [_encoder.encode(entry(record, readers)) for record in paced(records)]
+    """Records, so many or so large in one piece."""
+    part: list[bytes] = []
+    size = 0
+    for record in paced(page.records):
+        part.append(_encoder.encode(entry(record, readers)))
+        size += len(part[-1])
+        if len(part) == RECORDS_PER_PART or size > PART_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

@@ -78,7 +78,7 @@ class LogSchemas:
             raise registry_away(reason)
         try:
             schema = self._schemas.schema(number)
-        except UnknownSchema as unknown:
+        except (UnknownSchema, RecursionError) as unknown:
             if len(self._unknown) >= MOST_KEPT:
                 self._unknown.clear()
             self._unknown[number] = str(unknown), time.monotonic() + UNKNOWN_SECONDS

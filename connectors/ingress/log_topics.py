@@ -32,8 +32,7 @@ class LogTopics:
         Raises:
             Fault: 403 the caller may not read the topic, 404 it is not there, 503.
         """
-        if not self._access.may_read(caller, topic):
-            raise forbidden(topic)
+        self.check(caller, topic)
         self._check_broker()
         try:
             count = await self._producer.partitions(topic) if TOPIC_NAME.fullmatch(topic) else None
@@ -47,6 +46,11 @@ class LogTopics:
         """The partition named in a path; raises Fault as `partitions` does, and 404."""
         partitions = await self.partitions(caller, topic)
         return TopicPartition(topic, partition_number(topic, text, len(partitions)))
+
+    def check(self, caller: str, topic: str) -> None:
+        """Raises Fault 403: the caller may not read the topic, or no longer."""
+        if not self._access.may_read(caller, topic):
+            raise forbidden(topic)
 
     def _check_broker(self) -> None:
         if self._producer.away:

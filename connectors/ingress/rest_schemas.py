@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from connectors.http.request import Fault
 from connectors.ingress.avro_json import JsonWriter, Misfit
-from connectors.ingress.remembered import Remembered
+from connectors.ingress.beside import Beside
 from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ports import Away, UnknownSchema
+from connectors.remembered import Remembered
 from schemas.codec import BadSchema, Decoder
 from schemas.contract import Topic
 from schemas.shape import shape_of, violations
@@ -17,6 +18,7 @@ from schemas.wire import prefix
 
 REMEMBERED = 1000  # forms of each kind
 REMEMBERED_CHARACTERS = 8_000_000  # of their schemas; a form takes some times as many bytes
+LOOKUP_SECONDS = 5.0  # as long as the registry has for an answer
 MOST_CHARACTERS = 1_000_000  # of a schema that a request brings
 Form = TypeVar("Form")
 _Key = tuple[str, str | int]
@@ -59,10 +61,15 @@ class ContractForm(AvroForm):
 
 
 class RestSchemas:
-    """Finds forms, and remembers the newest: by subject, since an id is registered per subject."""
+    """Finds forms, and remembers the newest: by subject, since an id is registered per subject.
+
+    Attributes:
+        beside: where long values are converted with them.
+    """
 
     def __init__(self, schema_ids: SchemaIds) -> None:
         self._schema_ids = schema_ids
+        self.beside = Beside()
         self._forms: Remembered[_Key, AvroForm] = Remembered(REMEMBERED, REMEMBERED_CHARACTERS)
         self._contract_forms: Remembered[_Key, ContractForm] = Remembered(REMEMBERED, REMEMBERED_CHARACTERS)
 
@@ -78,7 +85,7 @@ class RestSchemas:
         known = self._forms.get((subject, given))
         if known is None:
             known = await looked_up(self._find, subject, given)
-            self._forms.add((subject, given), known, known.characters)
+            self._forms.add((subject, given), known, known.characters + len(subject) + len(text or ""))
         return known
 
     async def contract_form(self, topic: Topic, text: str | None, schema_id: int | None) -> ContractForm | None:
@@ -89,7 +96,7 @@ class RestSchemas:
         known = self._contract_forms.get((topic.name, given))
         if known is None:
             known = await looked_up(self._find_contract, topic, given)
-            self._contract_forms.add((topic.name, given), known, known.characters)
+            self._contract_forms.add((topic.name, given), known, known.characters + len(text or ""))
         return known
 
     def _find(self, subject: str, given: str | int) -> AvroForm:
@@ -115,7 +122,11 @@ async def looked_up(find: Callable[..., Form], *asked: Any) -> Form:
         Fault: 422 the schema is none, unknown or refused; 408 the registry does not answer.
     """
     try:
-        return await asyncio.get_running_loop().run_in_executor(None, find, *asked)
+        looking = asyncio.get_running_loop().run_in_executor(None, find, *asked)
+        return await asyncio.wait_for(looking, LOOKUP_SECONDS)
+    except TimeoutError:  # also where others are asked before, and none of them is answered
+        detail = f"the schema was not looked up within {LOOKUP_SECONDS:g} s"
+        raise Fault(408, "SCHEMA_LOOKUP_FAILED", detail, retry_after=2) from None
     except (BadSchema, SchemaRefused, UnknownSchema, RecursionError) as error:
         raise Fault(422, "INVALID_SCHEMA", f"the schema can't be used: {error}") from None
     except Away as away:

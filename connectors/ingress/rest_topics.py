@@ -28,6 +28,11 @@ class RestTopics:
         if not self.access.may_see(caller, topic):
             raise forbidden(topic)
 
+    def check_writable(self, caller: str, topic: str) -> None:
+        """Raises Fault 403 where the caller may not write a topic, or no longer: requests may take their time."""
+        if not self.access.may_write(caller, topic):
+            raise forbidden(topic)
+
     def check_broker(self) -> None:
         """Raises Fault 503 while the broker is known to be away, so that nobody waits for it."""
         if self._producer.away:
@@ -50,8 +55,7 @@ class RestTopics:
         Raises:
             Fault: 403 it may not, 404 the topic is not there, 503 the broker is away.
         """
-        if not self.access.may_write(caller, topic):
-            raise forbidden(topic)
+        self.check_writable(caller, topic)
         try:
             count = await self._producer.partitions(topic) if TOPIC_NAME.fullmatch(topic) else None
         except Away as away:

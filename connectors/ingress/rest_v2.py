@@ -118,6 +118,7 @@ class RestV2:
     async def _write(self, request: Request, target: _Target, form: str, media_type: bytes) -> Answer:
         key = self._retries.key(request)
         body = await self._bodies.read(request)
+        self._topics.check_writable(request.caller, target.topic)
         if key is not None:
             plan = partial(self._plan, request, body, target, form, media_type)
             return await self._retries.once(request, key, body, plan)  # the body counts as held until the answer
@@ -131,10 +132,14 @@ class RestV2:
         partitions = target.partitions(asked.records)
         conversion = await self._conversion(target.topic, form, asked)
         headers = record_headers(request)
-        records = [
-            Record(target.topic, *_converted(conversion, record, i), headers, partitions[i])
-            for i, record in enumerate(asked.records)
-        ]
+
+        def convert() -> list[Record]:
+            return [
+                Record(target.topic, *_converted(conversion, record, i), headers, partitions[i])
+                for i, record in enumerate(asked.records)
+            ]
+
+        records = await self._schemas.beside.run(len(body), convert)
         return Plan(target.topic, target.count, records, lambda outcomes: _answer(outcomes, conversion, media_type))
 
     def _parsed(self, body: bytes) -> ProduceIn:

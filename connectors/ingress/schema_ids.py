@@ -2,15 +2,19 @@
 
 import json
 import logging
+import threading
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from connectors.ingress.known_schemas import KnownSchemas
 from connectors.ports import Away, Latest, SchemaRegistry, UnknownSchema, Version
+from connectors.remembered import Remembered
 from schemas.contract import RecordType, Schema, Topic
 
 log = logging.getLogger(__name__)
+
+REMEMBERED, REMEMBERED_CHARACTERS = 10_000, 16_000_000  # schemas by id, and their texts
 
 
 class SchemaRefused(Exception):
@@ -26,9 +30,9 @@ class SchemaIds:
     """
 
     def __init__(self, registry: SchemaRegistry, file: Path) -> None:
-        self._registry = registry
+        self._registry, self._lock = registry, threading.Lock()
         self._own, self._given = KnownSchemas(file), KnownSchemas(file.with_stem(f"{file.stem}-given"))
-        self._schemas: dict[int, Schema] = {}
+        self._schemas: Remembered[int, Schema] = Remembered(REMEMBERED, REMEMBERED_CHARACTERS)
 
     def of(self, topic: Topic, record: RecordType) -> int:
         """The id of a record type on a topic.
@@ -37,7 +41,7 @@ class SchemaIds:
             Away, SchemaRefused: as `register`.
         """
         found = self._registered(topic.subject(record), record.schema, self._own)
-        self._schemas[found] = record.schema
+        self._remember(found, record.schema)
         return found
 
     def register(self, subject: str, schema: Any) -> int:
@@ -77,9 +81,16 @@ class SchemaIds:
             Away: the registry does not answer, and the file does not know the schema.
             UnknownSchema: neither has the schema.
         """
-        if schema_id not in self._schemas:
-            self._schemas[schema_id] = self._found(schema_id)
-        return self._schemas[schema_id]
+        with self._lock:
+            known = self._schemas.get(schema_id)
+        if known is None:
+            known = self._found(schema_id)
+            self._remember(schema_id, known)
+        return known
+
+    def _remember(self, schema_id: int, schema: Schema) -> None:
+        with self._lock:
+            self._schemas.add(schema_id, schema, len(json.dumps(schema)))
 
     def _found(self, schema_id: int) -> Schema:
         try:

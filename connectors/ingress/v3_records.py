@@ -42,6 +42,7 @@ class V3Records:
         target = await self._target(request)
         if key is not None:
             body = await self._tools.bodies.read(request)
+            target.check_open()
             options = self._tools.options
             plan = partial(records_plan, body, target, options.max_records, options.max_body_bytes)
             return await self._retries.once(request, key, body, plan)  # the body counts as held until the answer
@@ -70,6 +71,7 @@ class V3Records:
         key, most = self._retries.key(request), self._tools.options.max_records
         target = await self._target(request)
         body = await self._tools.bodies.read(request)
+        target.check_open()
         if key is not None:
             return await self._retries.once(request, key, body, partial(batch_plan, body, target, most))
         plan = await batch_plan(body, target, most)
@@ -83,7 +85,8 @@ class V3Records:
         count = await self._topics.writable(request.caller, topic)
         conversion = Conversion(topic, self._schemas, self._topics.declared(topic))
         headers, reporter = record_headers(request), Reporter(cluster, topic)
-        return Target(topic, count, conversion, headers, reporter, self._tools.options.max_depth)
+        check_open = partial(self._topics.check_writable, request.caller, topic)
+        return Target(topic, count, conversion, headers, reporter, self._tools.options.max_depth, check_open)
 
 
 async def _first(request: Request, intake: Intake, outcomes: Outcomes, reading: "asyncio.Task[None]") -> list[Outcome]:

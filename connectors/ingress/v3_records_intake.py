@@ -70,6 +70,7 @@ class Intake:
         return iter((part,)) if self._inflating is None else self._inflating.feed(part)
 
     async def _take(self, piece: bytes) -> None:
+        self._target.check_open()
         await self._hold(len(piece) + self._splitter.held)
         found = self._splitter.feed(piece)
         alone = self.whole and not self._taken and len(found) == 1

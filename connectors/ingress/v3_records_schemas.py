@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from connectors.http.request import Fault
 from connectors.ingress.avro_json import JsonWriter
-from connectors.ingress.remembered import Remembered
 from connectors.ingress.rest_schemas import (
     REMEMBERED,
     REMEMBERED_CHARACTERS,
@@ -18,8 +17,10 @@ from connectors.ingress.rest_schemas import (
 from connectors.ingress.schema_ids import SchemaIds
 from connectors.ingress.v3_records_in import DataIn
 from connectors.ports import Version
+from connectors.remembered import Remembered
 from schemas.contract import Topic
 
+LONGEST_SUBJECT = 512  # letters, as at the registry's front
 LATEST_SECONDS = 1.0  # how old a latest version may be: a stream asks once a second, not once a record
 _Asked = tuple[str, str, str | None, str | None, str | None, int | None, int | str | None, str | None]
 
@@ -36,10 +37,10 @@ class Found:
 
 
 class V3Schemas:
-    """Finds schemas, and remembers the newest."""
+    """Finds schemas, and remembers the newest. `beside`: where long values are converted with them."""
 
     def __init__(self, forms: RestSchemas, schema_ids: SchemaIds) -> None:
-        self._forms, self._schema_ids = forms, schema_ids
+        self._forms, self._schema_ids, self.beside = forms, schema_ids, forms.beside
         self._found: Remembered[_Asked, Found] = Remembered(REMEMBERED, REMEMBERED_CHARACTERS)
 
     async def find(self, topic: str, part: str, data: DataIn, declared: Topic | None = None) -> Found:
@@ -56,7 +57,7 @@ class V3Schemas:
             return known
         check_references(data, part)
         found = await (self._of_contract(declared, data) if declared else self._any(topic, part, data))
-        self._found.add(asked, found, found.form.characters + len(text or ""))
+        self._found.add(asked, found, found.form.characters + len(text or "") + len(data.subject or ""))
         return found
 
     async def _any(self, topic: str, part: str, data: DataIn) -> Found:
@@ -105,7 +106,9 @@ def check_references(data: DataIn, part: str) -> None:
     """Raises Fault 400 where what names a schema does not go together; as Confluent's API, in its words."""
     kind, schema_id, version, text = data.type, data.schema_id, data.schema_version, data.schema
     wrong = ""
-    if data.subject is not None and data.subject_name_strategy is not None:
+    if data.subject is not None and len(data.subject) > LONGEST_SUBJECT:
+        wrong = f"'subject' has more than {LONGEST_SUBJECT} letters."
+    elif data.subject is not None and data.subject_name_strategy is not None:
         wrong = "Only one of 'subject_name_strategy' or 'subject' can be used."
     elif sum(one is not None for one in (schema_id, version, text)) > 1:
         wrong = "Only one of 'schema_id', 'schema_version' or 'schema' can be used."

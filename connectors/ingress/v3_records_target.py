@@ -1,5 +1,6 @@
 """Where the records of a Kafka-REST v3 request go, and how each is made ready to be written."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,7 +53,8 @@ class Ready(NamedTuple):
 
 @dataclass(slots=True)
 class Target:
-    """`partitions`: how many the topic has; `headers`: those that each record of the request gets."""
+    """`partitions`: how many the topic has; `headers`: those that each record of the request gets; `check_open` raises
+    Fault 403 where the caller may not write any longer."""
 
     topic: str
     partitions: int
@@ -60,6 +62,7 @@ class Target:
     headers: list[Header]
     reporter: Reporter
     max_depth: int
+    check_open: Callable[[], None]
 
     async def ready(self, text: bytes | msgspec.Raw, entry: bool = False) -> Ready:
         """A record of a JSON text; `entry`: it is one of a batch.

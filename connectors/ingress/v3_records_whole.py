@@ -15,6 +15,7 @@ from connectors.ingress.v3_records_splitter import Splitter
 from connectors.ingress.v3_records_target import Target, not_written
 
 TURN = 250  # records after which other requests get their turn
+TURN_BYTES = 65_536  # ... and bytes that are cut into records
 
 _encoder = msgspec.json.Encoder()
 
@@ -28,10 +29,10 @@ class Prepared(NamedTuple):
     fault: Fault | None = None
 
     def told(self, outcome: Written | NotWritten) -> Written | Fault:
-        """What became of it."""
-        if self.fault is not None:
-            return self.fault
-        return outcome if isinstance(outcome, Written) else not_written(outcome)
+        """What became of it: in the log is also what an earlier attempt wrote and this one could not."""
+        if isinstance(outcome, Written):
+            return outcome
+        return self.fault or not_written(outcome)
 
     def sent(self) -> "Prepared":
         """The same, without the record's bytes."""
@@ -72,9 +73,14 @@ async def records_plan(body: bytes, target: Target, most: int, most_bytes: int) 
 
 async def _found(body: bytes, target: Target, most: int, most_bytes: int) -> list[Prepared]:
     splitter = Splitter(most_bytes)
-    texts = splitter.feed(body)
-    if len(texts) > most:
-        raise Fault(413, "TOO_MANY_RECORDS", f"the body holds {len(texts)} records, more than {most}")
+    texts: list[bytes | None] = []
+    for start in range(0, len(body), TURN_BYTES):
+        texts += splitter.feed(body[start : start + TURN_BYTES])
+        if len(texts) > most:
+            raise Fault(413, "TOO_MANY_RECORDS", f"the body holds more than {most} records")
+        if splitter.refused:
+            break
+        await asyncio.sleep(0)
     found = []
     for i, text in enumerate(texts, 1):
         if i % TURN == 0:

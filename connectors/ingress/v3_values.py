@@ -1,6 +1,8 @@
 """How the keys and values of Kafka-REST v3 become bytes."""
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -48,7 +50,7 @@ class Conversion:
             return None, DataOut(size=0, type=data.type)
         try:
             found = await self.schemas.find(self.topic, part, data)
-            content = found.form.framed(_decoded(part, data))
+            content = await self.schemas.beside.run(len(data.data), lambda: found.form.framed(_decoded(part, data)))
         except Misfit as fault:
             raise _misfit(part, fault) from None
         except Fault as fault:
@@ -64,14 +66,20 @@ class Conversion:
             raise Fault(415, "UNSUPPORTED_TYPE", f"$.value.type: {declared.name} takes AVRO only")
         try:
             found = await self.schemas.find(self.topic, "value", data, declared)
-            assert isinstance(found.form, ContractForm)  # since the topic is declared
-            content, values = found.form.checked(_decoded("value", data))
+            form = found.form
+            assert isinstance(form, ContractForm)  # since the topic is declared
+            work = partial(_checked, form, data)
+            content, values = await self.schemas.beside.run(len(data.data), work)
         except Misfit as fault:
             raise _misfit("value", fault) from None
         except Fault as fault:
             raise _placed("value", fault) from None
         own = str(values[declared.key]).encode()
         return (own, _own_key(record.key, own, declared)), (content, _avro_out(content, found))
+
+
+def _checked(form: ContractForm, data: DataIn) -> tuple[bytes, dict[str, Any]]:
+    return form.checked(_decoded("value", data))
 
 
 def _avro_out(content: bytes, found: Found) -> DataOut:

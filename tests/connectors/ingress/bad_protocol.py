@@ -70,6 +70,7 @@ HTTP = [
     raw("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
     raw("CONNECT", b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"),
     raw("OPTIONS *", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
+    raw("two hosts", b"GET /health HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"),
     raw("lower case method", b"get /health HTTP/1.1\r\n\r\n"),
     raw("path without its slash", b"GET health HTTP/1.1\r\nHost: a\r\n\r\n"),
     raw("path that is no ASCII", request(path="/v1/devices/ü/telemetry", body=GOOD)),

@@ -152,3 +152,31 @@ def test_a_schema_that_nests_for_ever_is_refused() -> None:
         schema = {"type": "array", "items": schema}
     with pytest.raises(BadSchema):
         JsonWriter(schema)
+
+
+def nested(levels: int, twice: bool) -> dict[str, Any]:
+    """A record in a record, and so on, each the default of its field; the innermost has a default of a byte."""
+    schema: dict[str, Any] = {"type": "record", "name": "R0", "fields": [{"name": "n", "type": "int", "default": 1}]}
+    for i in range(1, levels + 1):
+        fields = [{"name": "a", "type": schema, "default": {}}]
+        if twice:
+            fields.append({"name": "b", "type": f"R{i - 1}", "default": {}})
+        schema = {"type": "record", "name": f"R{i}", "fields": fields}
+    return schema
+
+
+def test_defaults_within_defaults_are_made_once() -> None:
+    assert JsonWriter(nested(30, twice=False)).body({}) == b"\2"
+
+
+def test_defaults_that_grow_without_end_are_refused() -> None:
+    with pytest.raises(BadSchema, match="defaults have more than"):
+        JsonWriter(nested(30, twice=True))
+
+
+def test_a_body_that_is_mostly_defaults_has_a_bound() -> None:
+    large = {"type": "record", "name": "L", "fields": [{"name": "s", "type": "string", "default": "x" * 900_000}]}
+    writer = JsonWriter({"type": "array", "items": large})
+    assert len(writer.body([{}] * 10)) > 9_000_000
+    with pytest.raises(Misfit, match="bytes in Avro"):
+        writer.body([{}] * 100_000)

@@ -38,12 +38,22 @@ def test_depth_of_any_bytes_is_decided(body: bytes, limit: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"[" * LIMIT, b'{"a":' * 2_000_000, b'["' * 5_000_000, b'"\\' * 5_000_000, b"[]" * 5_000_000]
+    "body",
+    [
+        b"[" * LIMIT,
+        b"[" * (LIMIT // 2) + b"]" * (LIMIT // 2),
+        (b"[" * 31 + b"]" * 31 + b",") * (LIMIT // 63),
+        b'{"a":' * 2_000_000,
+        b'["' * 5_000_000,
+        b'"\\' * 5_000_000,
+        b"[]" * 5_000_000,
+    ],
+    ids=lambda body: body[:5].decode(),
 )
 def test_the_worst_bodies_are_decided_soon(body: bytes) -> None:
     started = time.process_time()
     too_deep(body, 32)
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 2
 
 
 @given(st.binary(max_size=5_000), st.integers(1, MOST_MEMBERS))
@@ -93,4 +103,4 @@ def test_more_members_than_allowed_are_refused_soon() -> None:
     started = time.process_time()
     with pytest.raises(Fault, match="members"):
         inflate(gzip.compress(b"") * 500_000, LIMIT, 100)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 2

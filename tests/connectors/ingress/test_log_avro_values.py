@@ -10,6 +10,7 @@ import pytest
 
 from connectors.ingress.log_avro_values import ReadableReader
 from schemas.avro_reader import BadSchema, Undecodable
+from schemas.avro_writer import long_bytes
 from schemas.codec import parsed
 
 DAY = 86_400
@@ -49,6 +50,7 @@ def logical(kind: str, name: str, **more: Any) -> dict[str, Any]:
         (logical("bytes", "decimal", precision=2, scale=-1), b"\x01", "AQ=="),
         (logical("int", "timestamp-millis"), 5, 5),
         (logical("long", "nothing-known"), 5, 5),
+        ({"type": "long", "logicalType": ["timestamp-millis"]}, 5, 5),
         (
             {"type": "fixed", "name": "F", "size": 2, "logicalType": "decimal", "precision": 4, "scale": 1},
             b"\x00\x0f",
@@ -125,3 +127,25 @@ def test_a_schema_nested_a_thousand_deep_is_refused_or_read() -> None:
         schema = {"type": "array", "items": schema}
     with pytest.raises(BadSchema):
         ReadableReader(schema)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        {"type": "record", "name": "R", "fields": [{"name": "n" * 50_000, "type": "boolean"}]},
+        {"type": "enum", "name": "E", "symbols": ["A", "B" * 50_000]},
+        {"type": "array", "items": {"type": "record", "name": "R", "fields": [{"name": "n" * 50_000, "type": "null"}]}},
+    ],
+    ids=["name", "symbol", "empty"],
+)
+def test_a_value_that_is_endless_in_json_is_refused(items: Any) -> None:
+    count = 400_000
+    body = long_bytes(count) + (b"\2" if items["type"] == "enum" else b"\1") * count + b"\0"
+    with pytest.raises((Undecodable, BadSchema), match=r"in JSON|no bytes"):
+        ReadableReader({"type": "array", "items": items}).json(body)
+
+
+def test_a_large_value_is_told_as_it_is() -> None:
+    schema = {"type": "array", "items": {"type": "record", "name": "R", "fields": [{"name": "n" * 50, "type": "boolean"}]}}
+    body = long_bytes(100_000) + b"\1" * 100_000 + b"\0"
+    assert json.loads(ReadableReader(schema).json(body)) == [{"n" * 50: True}] * 100_000

@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+from confluent_kafka import KafkaError
 
+from connectors.ingress import v3_records_schemas
 from connectors.traces import MARK
 from tests.connectors.ingress.fake_cluster import CLUSTER
 from tests.connectors.ingress.fakes import FakeRegistry
@@ -138,3 +140,34 @@ def test_nobody_can_write_the_mark_of_requests(served: Served) -> None:
     answer = served.client.post(PATH, json=record)
     assert (answer.status_code, answer.json()["error_code"]) == (400, 400)
     assert not served.producer.sent
+
+
+@pytest.mark.parametrize("suffix", ["", ":batch"])
+def test_what_an_earlier_attempt_wrote_is_told_as_written(
+    served: Served, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first attempt writes one record of two; at the second its schema can't be looked up any more."""
+    monkeypatch.setattr(v3_records_schemas, "LATEST_SECONDS", 0.0)
+    served.registry.register("free-value", {"type": "record", "name": "W", "fields": [{"name": "t", "type": "int"}]})
+    records = [{"value": {"data": {"t": 1}}}, {"value": {**GOOD, "data": 2}}]
+    if suffix:
+        body = json.dumps({"entries": [{"id": str(i), **record} for i, record in enumerate(records)]})
+    else:
+        body = "\n".join(map(json.dumps, records))
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "k"}
+
+    def lines(answer: httpx.Response) -> list[Any]:
+        if suffix:
+            return [*answer.json()["successes"], *answer.json()["failures"]]
+        return [json.loads(line) for line in answer.text.splitlines()]
+
+    later = KafkaError(KafkaError.NOT_ENOUGH_REPLICAS, "too few replicas", retriable=True)
+    served.producer.error_of = lambda sent: later if sent.value == b"2" else None
+    first = lines(served.client.post(PATH + suffix, content=body, headers=headers))
+    assert ["offset" in one for one in first] == [True, False]
+    served.producer.error_of = lambda sent: None
+    served.registry.away = True
+    again, third = (served.client.post(PATH + suffix, content=body, headers=headers) for _ in range(2))
+    assert ["offset" in one for one in lines(again)] == [True, True]
+    assert (third.content, replayed(third)) == (again.content, True)
+    assert [sent.value for sent in served.producer.sent if sent.topic == "free"].count(b"2") == 2

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -11,10 +12,10 @@ import httpx
 import pytest
 
 from connectors import registry as registry_module
-from connectors.ingress import v3_records_schemas
+from connectors.ingress import rest_schemas, v3_records_schemas
 from connectors.memory_registry import MemoryRegistry
 from connectors.ports import Away, SchemaRegistry, UnknownSchema
-from connectors.registry import ConfluentRegistry
+from connectors.registry import ConfluentRegistry, RegistryRefusal
 from schemas.wire import schema_id
 from tests.connectors.ingress.served import Served
 from tests.connectors.ingress.v3_records_cases import WEATHER
@@ -170,3 +171,34 @@ def test_the_registry_in_memory_answers_alike() -> None:
     assert port.version("s", "latest").number == 2
     with pytest.raises(Away):
         port.version("s", 2)
+
+
+def test_a_subject_has_a_bound(served: Served, first: int) -> None:
+    for subject, status in (("s" * 512, 200), ("s" * 513, 400)):
+        answer = write(served, schema_id=first, subject=subject)
+        assert (answer.status_code, f"{subject[:512]}s" in answer.text) == (status, False)
+
+
+def test_a_name_that_no_address_can_hold_is_refused() -> None:
+    registry = ConfluentRegistry("http://127.0.0.1:9")
+    for ask in (lambda: registry.version("s" * 100_000, "latest"), lambda: registry.register("s" * 100_000, WEATHER[0])):
+        with pytest.raises(RegistryRefusal, match="name"):
+            ask()
+    registry.close()
+
+
+def test_a_registry_that_hangs_keeps_nobody_longer_than_it_may(
+    served: Served, first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest_schemas, "LOOKUP_SECONDS", 0.5)
+    hanging = threading.Event()
+    monkeypatch.setattr(served.registry, "version", lambda subject, number: hanging.wait(20))
+    try:
+        with ThreadPoolExecutor(30) as pool:
+            started = time.monotonic()
+            asked = [pool.submit(write, served, subject=f"s{i}") for i in range(30)]
+            told = {(one.result().status_code, one.result().json()["error_code"]) for one in asked}
+            assert time.monotonic() - started < 5
+    finally:
+        hanging.set()
+    assert told == {(408, 40801)}

@@ -18,11 +18,11 @@ END = b"0\r\n\r\n"
 class Stream:
     """One request that is sent in chunks; `results` gives what came back of it."""
 
-    def __init__(self, connection: socket.socket, headers: str = "") -> None:
+    def __init__(self, connection: socket.socket, headers: str = "", key: str = KEY) -> None:
         self.connection = connection
         self._received = b""
         self._length: int | None = None  # of an answer that came in one piece
-        head = f"POST {PATH} HTTP/1.1\r\nhost: test\r\nx-api-key: {KEY}\r\ncontent-type: application/json\r\n{headers}"
+        head = f"POST {PATH} HTTP/1.1\r\nhost: test\r\nx-api-key: {key}\r\ncontent-type: application/json\r\n{headers}"
         self.raw(head.encode() + b"transfer-encoding: chunked\r\n\r\n")
 
     def raw(self, content: bytes) -> None:

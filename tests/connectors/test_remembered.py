@@ -1,13 +1,16 @@
 """A bounded memory: against a model that keeps everything, and on schemas over HTTP."""
 
+import asyncio
 import json
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.ingress.remembered import Remembered
-from connectors.ingress.rest_schemas import MOST_CHARACTERS
+from connectors.ingress.rest_schemas import MOST_CHARACTERS, REMEMBERED_CHARACTERS, RestSchemas
+from connectors.ingress.schema_ids import SchemaIds
+from connectors.remembered import Remembered
+from tests.connectors.ingress.fakes import FakeRegistry
 from tests.connectors.ingress.served import options, serving
 
 COUNT, COST = 4, 10
@@ -43,3 +46,15 @@ def test_schemas_that_are_too_large_or_too_deep_are_told_so(tmp_path: Path) -> N
             assert answer.status_code == status, answer.text
             assert status == 200 or answer.json()["error_code"] == 42205
         assert len(served.producer.sent) == 1
+
+
+def test_texts_count_as_they_are_given(tmp_path: Path) -> None:
+    """A short schema in a long text is remembered under its text."""
+    schemas = RestSchemas(SchemaIds(FakeRegistry(), tmp_path / "ids.json"))
+
+    async def ask() -> None:
+        for i in range(20):
+            assert await schemas.form("free-value", '"int"' + " " * (900_000 + i), None)
+
+    asyncio.run(ask())
+    assert len(schemas._forms) == REMEMBERED_CHARACTERS // 900_000
