@@ -73,8 +73,11 @@ def test_a_process_has_no_5xx_and_no_undocumented_answer(
 
 
 def test_more_requests_have_no_5xx_and_no_undocumented_answer(tmp_path: Path) -> None:
+    """With what covers each schema's corners, of which v3's many operations have too many for every run."""
     with ingress_in_process(tmp_path) as surface:
-        report = fuzz(surface, surface.document(), tmp_path, examples=10)
+        document = surface.document()
+        paths = {path: item for path, item in document["paths"].items() if not path.startswith("/v3/")}
+        report = fuzz(surface, document | {"paths": paths}, tmp_path, examples=10)
     assert f"Seed: {SEED}" in report.text
     assert report.clean, report.text
 
