@@ -11,7 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -121,20 +123,30 @@ def _content_length(received: bytes, head: int) -> int:
     return int(received[start : received.index(b"\r\n", start)])
 
 
-async def _run(request: bytes, port: int, connections: int, seconds: float) -> Load:
+async def drive(client: Callable[["asyncio.Future[None]"], asyncio.Protocol], port: int, connections: int) -> None:
+    """Open connections to 127.0.0.1:`port`, each served by a client that ends the future it is given; wait for all."""
     loop = asyncio.get_running_loop()
-    started = time.perf_counter()
-    tally = _Tally(request, started + seconds)
     waits = []
     for _ in range(connections):
         done: asyncio.Future[None] = loop.create_future()
-        await loop.create_connection(lambda done=done: _Client(tally, done), "127.0.0.1", port)  # type: ignore[misc]
+        await loop.create_connection(partial(client, done), "127.0.0.1", port)
         waits.append(done)
-    await asyncio.wait_for(asyncio.gather(*waits), seconds + LATE)
-    elapsed = time.perf_counter() - started
-    ordered = sorted(tally.latencies) or [float("nan")]
+    await asyncio.gather(*waits)
+
+
+def quantiles(latencies: list[float]) -> tuple[float, float]:
+    """p50 and p99 in milliseconds, of seconds; not a number where there are none."""
+    ordered = sorted(latencies) or [float("nan")]
     p50, p99 = (ordered[int(len(ordered) * share)] * 1000 for share in (0.5, 0.99))
-    return Load(len(tally.latencies), tally.failures, elapsed, p50, p99)
+    return p50, p99
+
+
+async def _run(request: bytes, port: int, connections: int, seconds: float) -> Load:
+    started = time.perf_counter()
+    tally = _Tally(request, started + seconds)
+    await asyncio.wait_for(drive(lambda done: _Client(tally, done), port, connections), seconds + LATE)
+    elapsed = time.perf_counter() - started
+    return Load(len(tally.latencies), tally.failures, elapsed, *quantiles(tally.latencies))
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from collections import deque
 from pathlib import Path
 from typing import cast
 
-from infra.bench.http_load import LATE, Load
+from infra.bench.http_load import LATE, Load, drive, quantiles
 
 WINDOW = 1_000  # records of one connection that wait for their results
 TOGETHER = 100  # records of one chunk
@@ -120,19 +120,11 @@ class _Stream(asyncio.Protocol):
 
 
 async def _run(tally: _Tally, port: int, connections: int, seconds: float) -> Load:
-    loop = asyncio.get_running_loop()
     started = time.perf_counter()
     tally.stop = started + seconds
-    waits = []
-    for _ in range(connections):
-        done: asyncio.Future[None] = loop.create_future()
-        await loop.create_connection(lambda done=done: _Stream(tally, done), "127.0.0.1", port)  # type: ignore[misc]
-        waits.append(done)
-    await asyncio.wait_for(asyncio.gather(*waits), seconds + LATE)
+    await asyncio.wait_for(drive(lambda done: _Stream(tally, done), port, connections), seconds + LATE)
     elapsed = time.perf_counter() - started
-    ordered = sorted(tally.latencies) or [float("nan")]
-    p50, p99 = (ordered[int(len(ordered) * share)] * 1000 for share in (0.5, 0.99))
-    return Load(tally.records, tally.failures, elapsed, p50, p99)
+    return Load(tally.records, tally.failures, elapsed, *quantiles(tally.latencies))
 
 
 def main() -> None:
