@@ -6,13 +6,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from connectors.memory import MemoryLog
 from infra.api_key import api_key
 from infra.settings import Settings
 from infra.stack.harness import Stack, running_stack
+from tests.connectors.ingress.real_topics import make_topics
 from tests.connectors.ingress.served import CONTRACT, KEY, PARTITIONS, options, serving
 from tests.surfaces.fuzzing import SEED, Surface, fuzz
 
@@ -46,8 +46,7 @@ def ingress_in_process(directory: Path) -> Iterator[Surface]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     services = ("broker", "registry", "topics", "schemas", "ingress")
     with running_stack(tmp_path_factory.mktemp("real"), only=services, settings=Settings(rest_topics="*")) as running:
-        admin = AdminClient({"bootstrap.servers": running.settings.kafka})
-        admin.create_topics([NewTopic("free", PARTITIONS)])["free"].result(20)
+        make_topics(running, {"free": PARTITIONS})
         yield running
 
 

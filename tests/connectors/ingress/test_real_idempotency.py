@@ -13,13 +13,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.kafka_log import KafkaLog
 from infra.api_key import api_key
 from infra.settings import Settings
 from infra.stack.harness import Stack, running_stack
 from tests.connectors.ingress.keyed import JSON_V2, PARTITIONS, body_of, replayed
+from tests.connectors.ingress.real_topics import make_topics
 
 pytestmark = pytest.mark.stack
 DOCUMENT = Path(__file__).parents[3] / "docs/idempotency.md"
@@ -36,9 +36,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = Settings(rest_topics="free,weather*", request_deadline=DEADLINE)
     services = ("broker", "registry", "topics", "schemas", "ingress")
     with running_stack(tmp_path_factory.mktemp("keys"), only=services, settings=settings) as running:
-        admin = AdminClient({"bootstrap.servers": running.settings.kafka})
-        for future in admin.create_topics([NewTopic(name, PARTITIONS) for name in ("free", "weather")]).values():
-            future.result(20)
+        make_topics(running, dict.fromkeys(("free", "weather"), PARTITIONS))
         yield running
 
 

@@ -16,7 +16,6 @@ import fastavro
 import httpx
 import pytest
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.registry import ConfluentRegistry
 from infra.api_key import api_key
@@ -24,6 +23,7 @@ from infra.settings import Settings
 from infra.stack.harness import Stack, running_stack
 from schemas.codec import decode
 from schemas.wire import PREFIX_BYTES, schema_id
+from tests.connectors.ingress.real_topics import make_topics
 from tests.connectors.ingress.uploads import event, heartbeat, registration, telemetry
 
 pytestmark = pytest.mark.stack
@@ -39,8 +39,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     directory = tmp_path_factory.mktemp("ingress")
     services = ("broker", "registry", "topics", "schemas", "ingress")
     with running_stack(directory, only=services, settings=Settings(rest_topics=FREE)) as running:
-        admin = AdminClient({"bootstrap.servers": running.settings.kafka})
-        admin.create_topics([NewTopic(FREE, 6)])[FREE].result(20)
+        make_topics(running, {FREE: 6})
         yield running
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from infra.api_key import api_key
 from infra.settings import Settings
 from infra.stack.harness import Stack, running_stack
 from schemas.contract import load
+from tests.connectors.ingress.real_topics import make_topics
 from tests.connectors.ingress.uploads import telemetry
 
 pytestmark = pytest.mark.stack
@@ -29,8 +29,7 @@ SUBJECTS = (f"{FREE}-value", TOPIC.subject(TOPIC.record))
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     services = ("broker", "registry", "topics", "schemas", "ingress")
     with running_stack(tmp_path_factory.mktemp("away"), only=services, settings=Settings(rest_topics=FREE)) as running:
-        admin = AdminClient({"bootstrap.servers": running.settings.kafka})
-        admin.create_topics([NewTopic(FREE, 1)])[FREE].result(20)
+        make_topics(running, {FREE: 1})
         yield running
 
 

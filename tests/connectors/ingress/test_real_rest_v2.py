@@ -10,12 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from connectors.kafka_questions import reachable
 from infra.api_key import api_key
 from infra.settings import Settings
 from infra.stack.harness import Stack, running_stack
+from tests.connectors.ingress.real_topics import make_topics
 from tests.connectors.ingress.rest_v2_cases import OPEN, PARTITIONS, Case, Record, cases
 
 pytestmark = pytest.mark.stack
@@ -30,11 +31,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = Settings(rest_topics=",".join([*OPEN, "weather*"]), rest_manage="weather*")
     services = ("broker", "registry", "topics", "schemas", "ingress")
     with running_stack(tmp_path_factory.mktemp("rest"), only=services, settings=settings) as running:
-        admin = AdminClient({"bootstrap.servers": running.settings.kafka})
-        for future in admin.create_topics([NewTopic(name, PARTITIONS) for name in ("free", "hidden")]).values():
-            future.result(20)
-        with connected(running) as client:
-            wait_for_topic(client, "free")
+        make_topics(running, dict.fromkeys(("free", "hidden"), PARTITIONS))
         yield running
 
 
@@ -47,14 +44,6 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
 def connected(stack: Stack) -> httpx.Client:
     headers = {"X-API-Key": api_key(stack.settings)}
     return httpx.Client(base_url=stack.settings.ingress, headers=headers, timeout=30)
-
-
-def wait_for_topic(client: httpx.Client, name: str) -> None:
-    """A new topic is there within two seconds."""
-    until = time.monotonic() + 2
-    while name not in client.get("/topics").json():
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")

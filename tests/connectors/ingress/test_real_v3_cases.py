@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from connectors.ingress.access import Rights
 from infra import principals
@@ -18,6 +18,7 @@ from infra.api_key import api_key
 from infra.settings import Settings
 from infra.stack.harness import Stack, running_stack
 from tests.connectors.ingress.curl import curls
+from tests.connectors.ingress.real_topics import make_topics
 from tests.connectors.ingress.v3_cases import OWNER, Case, Place, cases, principals_toml
 
 pytestmark = pytest.mark.stack
@@ -42,9 +43,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     services = ("broker", "registry", "topics", "schemas", "ingress")
     with running_stack(directory, only=services, settings=settings) as running, ExitStack() as members:
         broker = running.settings.kafka
-        admin = AdminClient({"bootstrap.servers": broker})
-        for future in admin.create_topics([NewTopic(name, PARTITIONS) for name in ("free", "hidden")]).values():
-            future.result(20)
+        make_topics(running, dict.fromkeys(("free", "hidden"), PARTITIONS))
         furnish(broker)
         live = member(broker)
         members.callback(live.close)

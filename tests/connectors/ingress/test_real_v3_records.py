@@ -16,12 +16,13 @@ from typing import Any
 import httpx
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from connectors.registry import ConfluentRegistry
 from infra.api_key import api_key
 from infra.settings import Settings
 from infra.stack.harness import Stack, running_stack
+from tests.connectors.ingress.real_topics import make_topics
 from tests.connectors.ingress.v3_records_cases import OPEN, PARTITIONS, Case, Seen, cases, names_of
 
 pytestmark = pytest.mark.stack
@@ -37,15 +38,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = Settings(rest_topics=",".join([*OPEN, "weather", "long", "numbers"]), request_deadline=DEADLINE)
     services = ("broker", "registry", "topics", "schemas", "ingress")
     with running_stack(tmp_path_factory.mktemp("rest"), only=services, settings=settings) as running:
-        admin = AdminClient({"bootstrap.servers": running.settings.kafka})
-        made = [NewTopic(name, PARTITIONS) for name in ("free", "hidden", "weather", "long", "numbers")]
-        for future in admin.create_topics(made).values():
-            future.result(20)
-        with connected(running) as client:
-            until = time.monotonic() + 5
-            while not {"free", "weather", "long", "numbers"} <= set(client.get("/topics").json()):
-                assert time.monotonic() < until
-                time.sleep(0.1)
+        make_topics(running, dict.fromkeys(("free", "hidden", "weather", "long", "numbers"), PARTITIONS))
         yield running
 
 
