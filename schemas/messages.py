@@ -86,8 +86,10 @@ class Messages:
             values = decoder.decode(value[PREFIX_BYTES:])
         except (NotFramed, UnknownSchema, BadSchema, Undecodable) as error:
             raise Foreign(str(error) or "of a schema that the registry does not know") from None
+        if made is None:
+            return None
         try:
-            return None if made is None else msgspec.convert(values, made)
+            return msgspec.convert(values, made)
         except msgspec.ValidationError as error:
             raise Foreign(f"{made.__name__}: {error}") from None
 
