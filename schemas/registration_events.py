@@ -114,6 +114,7 @@ class ChallengeIssued(Event, frozen=True, kw_only=True):
     claim_id: str | None
     owner: str | None
     nonce: bytes
+    public_key: bytes
 
 
 class ChallengePassed(Event, frozen=True, kw_only=True):
