@@ -75,7 +75,7 @@ class Settings:
     principals: str = ""  # a file of more API keys and what each may do; empty: data_dir/principals.toml
 
     authority_port: int = 8086  # where the authority process serves lists, OCSP and the ledger
-    authority_url: str = ""  # what certificates name as its address; empty: http://host:authority_port
+    authority_url: str = ""  # what certificates name as its address; empty: host and authority_port
     certificate_days: int = 90  # life of a device's certificate
     ca_days: int = 1825  # life of an issuing authority's certificate
     ca_passphrase: str = ""  # of the authority's key files; empty: one is made once and kept in data_dir/pki/passphrase
