@@ -72,7 +72,7 @@ def _ask_for_nothing(attributes: Collection[x509.Attribute]) -> None:
         raise BadCsr(f"it holds an attribute {attribute.oid.dotted_string}")
 
 
-def _name_only(subject: Collection[x509.NameAttribute], names: Collection[str]) -> None:
+def _name_only(subject: Collection[x509.NameAttribute[str | bytes]], names: Collection[str]) -> None:
     if len(subject) > 1:
         raise BadCsr(f"its subject has {len(subject)} parts; none, or one common name, is taken")
     for part in subject:
