@@ -49,6 +49,7 @@ class Interpreter:
         self._head = parsed({**kind.record.schema, "fields": fields[: last + 1]})
         self._steps = upcasting(kind.record)
         self._decoders: dict[int, Decoder | UpcastingDecoder] = {}
+        self._strangers: set[int] = set()  # schemas of other record types of the topic
 
     def found(self, partition: int, offset: int, value: bytes | None) -> Found | None:
         """What a record says, or None of one that no device API wrote (poison, tombstones).
@@ -61,6 +62,8 @@ class Interpreter:
         try:
             written_with = schema_id(value)
             body = value[PREFIX_BYTES:]
+            if written_with in self._strangers:
+                return None
             if written_with == self._own_id:
                 values: dict[str, Any] = fastavro.schemaless_reader(io.BytesIO(body), self._head, None)
                 rest = rest_of(body)
@@ -75,7 +78,11 @@ class Interpreter:
 
     def _decoder(self, written_with: int) -> Decoder | UpcastingDecoder:
         if written_with not in self._decoders:
-            self._decoders[written_with] = self._steps.decoder(self._schema_of(written_with))
+            schema = self._schema_of(written_with)
+            if schema.get("name") not in (self._kind.record.name, self._kind.record.full_name):
+                self._strangers.add(written_with)
+                raise BadSchema(f"of another record type than {self._kind.record.name}")
+            self._decoders[written_with] = self._steps.decoder(schema)
         return self._decoders[written_with]
 
 
