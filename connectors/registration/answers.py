@@ -9,7 +9,7 @@ from connectors.event_tail import Tailed
 from connectors.pages import PageReader
 from connectors.ports import Away
 from connectors.registration.asked import Asked
-from schemas.certificate_messages import CertificateRefused
+from schemas.certificate_messages import CertificateRefused, LedgerCommandRepeated
 from schemas.log import TopicPartition
 from schemas.messages import Event, Foreign, Messages
 from schemas.registration_events import CommandRefused, CommandRepeated
@@ -110,7 +110,7 @@ class Answers:
 
     def _arrived(self, source: TopicPartition, event: Event) -> None:
         waiting = self._waiting.get(event.correlation_id.encode(), ())
-        if isinstance(event, CommandRepeated) and waiting:
+        if isinstance(event, CommandRepeated | LedgerCommandRepeated) and waiting:
             task = asyncio.get_running_loop().create_task(self._recall(source, event))
             self._recalling.add(task)
             task.add_done_callback(self._recalling.discard)
@@ -118,7 +118,7 @@ class Answers:
         for one in waiting:
             one.offer(event)
 
-    async def _recall(self, source: TopicPartition, repeated: CommandRepeated) -> None:
+    async def _recall(self, source: TopicPartition, repeated: CommandRepeated | LedgerCommandRepeated) -> None:
         """Give the earlier answer to a command that came again, if it is one: else a later event will be."""
         key = repeated.correlation_id.encode()
         while key in self._waiting:

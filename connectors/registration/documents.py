@@ -110,11 +110,12 @@ class BadRow(Struct):
 
 
 class BulkAnswer(Struct):
-    """What became of the rows. `complete` is false where the request broke off: then `lines` were looked at."""
+    """What became of the rows. `complete` is false where not all were looked at: the request broke off, or nothing can be
+    decided just now."""
 
     accepted: int
     refused: int
-    lines: int
+    rows: int
     complete: bool
     errors: list[BadRow]
 

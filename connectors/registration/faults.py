@@ -75,22 +75,30 @@ class Refusal(Exception):
         super().__init__(event.detail)
         self.event = event
 
-    def fault(self, told: bool) -> RegistrationFault:
+    def fault(self, told: bool) -> Fault:
         """The answer; `told`: the asker may know whose the device is."""
         event = self.event
         made = refused(event.code, event.detail)
-        if told and isinstance(event, CommandRefused):
+        if told and isinstance(event, CommandRefused) and isinstance(made, RegistrationFault):
             made.owner, made.device_id = event.owner, event.device_id
         return made
 
+    def for_administrators(self) -> Fault:
+        """The answer to an administrator, who is told all of it."""
+        event = self.event
+        if event.code in ERRORS:
+            return RegistrationFault(event.code, f"{ERRORS[event.code].message}: {event.detail}")
+        return Fault(409, event.code, event.detail)
 
-def refused(code: str, detail: str) -> RegistrationFault:
+
+def refused(code: str, detail: str) -> Fault:
     """The answer to a refusal by a decider."""
-    known = code if code in ERRORS else "REG-008"
-    return RegistrationFault(known, f"{ERRORS[known].message}: {detail}" if known in TELLING else "")
+    if code not in ERRORS:
+        return Fault(409, code, "the request was refused")
+    return RegistrationFault(code, f"{ERRORS[code].message}: {detail}" if code in TELLING else "")
 
 
-def failed(detail: str) -> RegistrationFault:
+def failed(detail: str) -> Fault:
     """The answer when no certificate was made. Where the ledger had a reason with a code, the detail begins with it."""
     code, _, rest = detail.partition(":")
     return refused(code, rest.strip()) if code in ERRORS else RegistrationFault("REG-008")

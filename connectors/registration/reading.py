@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from typing import TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ MOST_DEPTH = 8
 MOST_CSR = 8_192
 FINGERPRINT = "hardware_fingerprint"
 PEM = "-----BEGIN"
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 B = TypeVar("B", bound=Body)
 
 
@@ -27,7 +29,9 @@ class Reader:
 
     def __init__(self, bodies: BodyReader) -> None:
         self._bodies = bodies
-        self._decoders = {made: msgspec.json.Decoder(made) for made in REGISTRATION_BODIES}
+        self._decoders: dict[type[Body], msgspec.json.Decoder[Body]] = {
+            made: msgspec.json.Decoder(made) for made in REGISTRATION_BODIES
+        }
 
     async def read(self, request: Request, made: type[B]) -> B:
         """The document in a request.
@@ -72,6 +76,11 @@ def media_type(request: Request) -> bytes:
 def invalid(path: str, message: str) -> Fault:
     """The answer to a field that is not what it must be."""
     return Fault(422, "INVALID_BODY", f"{path}: {message}", [(path, message)])
+
+
+def bad_path(name: str, message: str) -> Fault:
+    """The answer to a variable part of the path that is not what it must be."""
+    return Fault(400, "INVALID_PATH", f"{name} {message}", [(f"{{{name}}}", message)])
 
 
 def binary(path: str, text: str) -> bytes:
