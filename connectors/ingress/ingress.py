@@ -60,7 +60,7 @@ from schemas.json_form import RequestForm
 log = logging.getLogger(__name__)
 
 UPLOAD_TOPICS = {"heartbeat": "fleet.heartbeats", "telemetry": "fleet.telemetry", "events": "fleet.device-events"}
-REGISTRATION_TOPIC = "fleet.registration.events"
+REGISTRATION_TOPIC, REGISTERED = "fleet.registration.events", "DeviceRegistered"
 RETRY_SECONDS = 1.0
 
 
@@ -81,7 +81,7 @@ class Ingress:
         self.bodies = BodyReader(options)
         self.metrics = IngressMetrics()
         self.forms = {name: RequestForm(contract.topics[topic].record) for name, topic in UPLOAD_TOPICS.items()}
-        self.forms["devices"] = RequestForm(with_given_device_id(contract.topics[REGISTRATION_TOPIC].record))
+        self.forms["devices"] = RequestForm(with_given_device_id(contract.records[REGISTERED]))
         deliveries = Deliveries(RestWriter(outside.producer), self._deadlines)
         self.retries = self._retries(access, deliveries)
         self.metrics.watch(outside.producer, self._deadlines, self.uploads, deliveries.writer)
@@ -190,8 +190,12 @@ class Ingress:
         return ids
 
     def _uploads(self, topic: str, ledger: Ledger) -> Uploads:
-        identity = ("hardware_id",) if topic == REGISTRATION_TOPIC else ("device_id", "boot_id", "sequence")
-        return Uploads(EventKind(self._contract.topics[topic], identity), ledger, self._outside.producer, self._ids)
+        declared = self._contract.topics[topic]
+        if topic == REGISTRATION_TOPIC:
+            kind = EventKind(declared, self._contract.records[REGISTERED], ("hardware_id",))
+        else:
+            kind = EventKind(declared, declared.record, ("device_id", "boot_id", "sequence"))
+        return Uploads(kind, ledger, self._outside.producer, self._ids)
 
 
 def with_given_device_id(record: RecordType) -> RecordType:

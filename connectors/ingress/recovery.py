@@ -48,7 +48,7 @@ class Interpreter:
         last = max(i for i, declared in enumerate(fields) if declared["name"] in (*HEAD, *kind.identity))
         self._head = parsed({**kind.record.schema, "fields": fields[: last + 1]})
         self._steps = upcasting(kind.record)
-        self._decoders: dict[int, Decoder | UpcastingDecoder] = {}
+        self._decoders: dict[int, Decoder | UpcastingDecoder | None] = {}
 
     def found(self, partition: int, offset: int, value: bytes | None) -> Found | None:
         """What a record says, or None of one that no device API wrote (poison, tombstones).
@@ -65,7 +65,10 @@ class Interpreter:
                 values: dict[str, Any] = fastavro.schemaless_reader(io.BytesIO(body), self._head, None)
                 rest = rest_of(body)
             else:
-                values = self._decoder(written_with).decode(body)
+                decoder = self._decoder(written_with)
+                if decoder is None:
+                    return None
+                values = decoder.decode(body)
                 rest = self._kind.encode_rest(values)
             receipt = packed(uuid_bytes(values["event_id"]), partition, offset, self._kind.content(values, rest))
             return int(values["received_at"]), self._kind.ledger_key(values), receipt
@@ -73,9 +76,13 @@ class Interpreter:
             log.debug("not an upload: %s/%d@%d: %s", self._kind.topic, partition, offset, fault)
             return None
 
-    def _decoder(self, written_with: int) -> Decoder | UpcastingDecoder:
+    def _decoder(self, written_with: int) -> Decoder | UpcastingDecoder | None:
+        """What reads records of a schema id; None for those of another record type, which a topic may hold as well."""
         if written_with not in self._decoders:
-            self._decoders[written_with] = self._steps.decoder(self._schema_of(written_with))
+            schema = self._schema_of(written_with)
+            written = parsed(schema)
+            own = isinstance(written, dict) and written.get("name") == self._kind.record.full_name
+            self._decoders[written_with] = self._steps.decoder(schema) if own else None
         return self._decoders[written_with]
 
 

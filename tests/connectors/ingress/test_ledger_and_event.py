@@ -17,7 +17,9 @@ from schemas.wire import PREFIX_BYTES, schema_id
 from tests.schemas.records import within
 
 CONTRACT = load()
-TELEMETRY = EventKind(CONTRACT.topics["fleet.telemetry"], ("device_id", "boot_id", "sequence"))
+TELEMETRY = EventKind(
+    CONTRACT.topics["fleet.telemetry"], CONTRACT.records["TelemetryReceived"], ("device_id", "boot_id", "sequence")
+)
 RECORD = CONTRACT.topics["fleet.telemetry"].record
 EVENT_ID = "01985c07-4a00-7000-8000-000000000003"
 
@@ -123,7 +125,7 @@ def _no_schema(number: int) -> Any:
 
 def test_a_record_that_does_not_begin_as_events_do_is_no_event() -> None:
     with pytest.raises(ValueError, match=", ".join(HEAD)):
-        EventKind(CONTRACT.topics["fleet.dead-letters"], ("device_id",))
+        EventKind(CONTRACT.topics["fleet.dead-letters"], CONTRACT.records["RecordDeadLettered"], ("device_id",))
 
 
 def test_uploads_are_not_taken_before_the_schema_is_known() -> None:
