@@ -39,6 +39,8 @@ class Settings:
     registry_port: int = 8081
     registry_backend_port: int = 8085  # the Java process behind the registry's front
     ingress_port: int = 8082
+    registration_port: int = 8443  # of the ingress too: TLS, for devices that have no certificate yet
+    data_port: int = 8444  # of the ingress too: mTLS, for devices with their certificate
     worker_metrics_port: int = 9464  # worker i listens on this + i
     supervisor_metrics_port: int = 9463
 

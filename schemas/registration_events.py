@@ -114,6 +114,7 @@ class ChallengeIssued(Event, frozen=True, kw_only=True):
     claim_id: str | None
     owner: str | None
     nonce: bytes
+    public_key: bytes
 
 
 class ChallengePassed(Event, frozen=True, kw_only=True):
@@ -221,6 +222,7 @@ class CommandRefused(Event, frozen=True, kw_only=True):
     detail: str
     owner: str | None
     device_id: str | None
+    serial: str | None = None
 
 
 class CommandRepeated(Event, frozen=True, kw_only=True):

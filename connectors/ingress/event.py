@@ -26,8 +26,8 @@ class EventKind:
         key: the field whose value is the record's key.
     """
 
-    def __init__(self, topic: Topic, record: RecordType, identity: tuple[str, ...]) -> None:
-        self.topic, self.record, self.key, self.identity = topic.name, record, topic.key, identity
+    def __init__(self, topic: Topic, record: RecordType, key: str, identity: tuple[str, ...]) -> None:
+        self.topic, self.record, self.key, self.identity = topic.name, record, key, identity
         fields = self.record.schema["fields"]
         names = tuple(declared["name"] for declared in fields)
         if names[: len(HEAD)] != HEAD:

@@ -60,7 +60,7 @@ from schemas.json_form import RequestForm
 log = logging.getLogger(__name__)
 
 UPLOAD_TOPICS = {"heartbeat": "fleet.heartbeats", "telemetry": "fleet.telemetry", "events": "fleet.device-events"}
-REGISTRATION_TOPIC, REGISTERED = "fleet.registration.events", "DeviceRegistered"
+REGISTRATION_TOPIC, REGISTRATION = "fleet.registration.events", "DeviceRegistered"
 RETRY_SECONDS = 1.0
 
 
@@ -81,7 +81,7 @@ class Ingress:
         self.bodies = BodyReader(options)
         self.metrics = IngressMetrics()
         self.forms = {name: RequestForm(contract.topics[topic].record) for name, topic in UPLOAD_TOPICS.items()}
-        self.forms["devices"] = RequestForm(with_given_device_id(contract.records[REGISTERED]))
+        self.forms["devices"] = RequestForm(with_given_device_id(contract.records[REGISTRATION]))
         deliveries = Deliveries(RestWriter(outside.producer), self._deadlines)
         self.retries = self._retries(access, deliveries)
         self.metrics.watch(outside.producer, self._deadlines, self.uploads, deliveries.writer)
@@ -192,9 +192,9 @@ class Ingress:
     def _uploads(self, topic: str, ledger: Ledger) -> Uploads:
         declared = self._contract.topics[topic]
         if topic == REGISTRATION_TOPIC:
-            kind = EventKind(declared, self._contract.records[REGISTERED], ("hardware_id",))
+            kind = EventKind(declared, self._contract.records[REGISTRATION], "hardware_id", ("hardware_id",))
         else:
-            kind = EventKind(declared, declared.record, ("device_id", "boot_id", "sequence"))
+            kind = EventKind(declared, declared.record, "device_id", ("device_id", "boot_id", "sequence"))
         return Uploads(kind, ledger, self._outside.producer, self._ids)
 
 

@@ -48,7 +48,8 @@ class Interpreter:
         last = max(i for i, declared in enumerate(fields) if declared["name"] in (*HEAD, *kind.identity))
         self._head = parsed({**kind.record.schema, "fields": fields[: last + 1]})
         self._steps = upcasting(kind.record)
-        self._decoders: dict[int, Decoder | UpcastingDecoder | None] = {}
+        self._decoders: dict[int, Decoder | UpcastingDecoder] = {}
+        self._strangers: set[int] = set()  # schemas of other record types of the topic
 
     def found(self, partition: int, offset: int, value: bytes | None) -> Found | None:
         """What a record says, or None of one that no device API wrote (poison, tombstones).
@@ -61,14 +62,13 @@ class Interpreter:
         try:
             written_with = schema_id(value)
             body = value[PREFIX_BYTES:]
+            if written_with in self._strangers:
+                return None
             if written_with == self._own_id:
                 values: dict[str, Any] = fastavro.schemaless_reader(io.BytesIO(body), self._head, None)
                 rest = rest_of(body)
             else:
-                decoder = self._decoder(written_with)
-                if decoder is None:
-                    return None
-                values = decoder.decode(body)
+                values = self._decoder(written_with).decode(body)
                 rest = self._kind.encode_rest(values)
             receipt = packed(uuid_bytes(values["event_id"]), partition, offset, self._kind.content(values, rest))
             return int(values["received_at"]), self._kind.ledger_key(values), receipt
@@ -76,13 +76,13 @@ class Interpreter:
             log.debug("not an upload: %s/%d@%d: %s", self._kind.topic, partition, offset, fault)
             return None
 
-    def _decoder(self, written_with: int) -> Decoder | UpcastingDecoder | None:
-        """What reads records of a schema id; None for those of another record type, which a topic may hold as well."""
+    def _decoder(self, written_with: int) -> Decoder | UpcastingDecoder:
         if written_with not in self._decoders:
             schema = self._schema_of(written_with)
-            written = parsed(schema)
-            own = isinstance(written, dict) and written.get("name") == self._kind.record.full_name
-            self._decoders[written_with] = self._steps.decoder(schema) if own else None
+            if schema.get("name") not in (self._kind.record.name, self._kind.record.full_name):
+                self._strangers.add(written_with)
+                raise BadSchema(f"of another record type than {self._kind.record.name}")
+            self._decoders[written_with] = self._steps.decoder(schema)
         return self._decoders[written_with]
 
 

@@ -13,14 +13,14 @@ from connectors.ingress.uploads import Uploads
 from schemas.codec import decode
 from schemas.contract import load
 from schemas.shape import shape_of
-from schemas.wire import PREFIX_BYTES, schema_id
+from schemas.wire import PREFIX_BYTES, prefix, schema_id
 from tests.schemas.records import within
 
 CONTRACT = load()
-TELEMETRY = EventKind(
-    CONTRACT.topics["fleet.telemetry"], CONTRACT.records["TelemetryReceived"], ("device_id", "boot_id", "sequence")
-)
-RECORD = CONTRACT.topics["fleet.telemetry"].record
+TELEMETRY_TOPIC = CONTRACT.topics["fleet.telemetry"]
+TELEMETRY = EventKind(TELEMETRY_TOPIC, TELEMETRY_TOPIC.record, "device_id", ("device_id", "boot_id", "sequence"))
+RECORD = TELEMETRY_TOPIC.record
+DEAD = CONTRACT.topics["fleet.dead-letters"]
 EVENT_ID = "01985c07-4a00-7000-8000-000000000003"
 
 
@@ -123,9 +123,23 @@ def _no_schema(number: int) -> Any:
     raise UnknownSchema(str(number))
 
 
+def test_a_record_of_another_type_of_the_topic_is_no_upload() -> None:
+    asked: list[int] = []
+
+    def schema_of(number: int) -> dict[str, Any]:
+        asked.append(number)
+        return CONTRACT.records["SessionOpened"].schema
+
+    topic = CONTRACT.topics["fleet.registration.events"]
+    kind = EventKind(topic, CONTRACT.records["DeviceRegistered"], "hardware_id", ("hardware_id",))
+    interpreter = Interpreter(kind, 1, schema_of)
+    assert [interpreter.found(0, offset, prefix(2) + b"any") for offset in range(3)] == [None] * 3
+    assert asked == [2]
+
+
 def test_a_record_that_does_not_begin_as_events_do_is_no_event() -> None:
     with pytest.raises(ValueError, match=", ".join(HEAD)):
-        EventKind(CONTRACT.topics["fleet.dead-letters"], CONTRACT.records["RecordDeadLettered"], ("device_id",))
+        EventKind(DEAD, DEAD.record, "device_id", ("device_id",))
 
 
 def test_uploads_are_not_taken_before_the_schema_is_known() -> None:

@@ -1,0 +1,1 @@
+"""The reference client of a device: its key, its registration, its certificate, its sessions over mTLS."""
