@@ -222,6 +222,7 @@ class CommandRefused(Event, frozen=True, kw_only=True):
     detail: str
     owner: str | None
     device_id: str | None
+    serial: str | None = None
 
 
 class CommandRepeated(Event, frozen=True, kw_only=True):
