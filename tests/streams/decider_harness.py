@@ -35,7 +35,7 @@ class Record(NamedTuple):
     message: Message
 
 
-class _Running:
+class Running:
     """One decider as one member of its own group."""
 
     def __init__(self, harness: "Harness", decider: Decider) -> None:
@@ -73,11 +73,11 @@ class Harness:
         self.codecs, self.lock = codecs, threading.Lock()
         self.log = MemoryLog(partitions)
         self.snapshots, self.dead_letters = MemorySnapshots(), MemoryDeadLetters()
-        self.deciders: list[_Running] = []
+        self.deciders: list[Running] = []
         self.failure: BaseException | None = None
 
-    def add(self, decider: Decider) -> _Running:
-        self.deciders.append(_Running(self, decider))
+    def add(self, decider: Decider) -> Running:
+        self.deciders.append(Running(self, decider))
         return self.deciders[-1]
 
     def end_of(self, source: TopicPartition) -> int:
