@@ -1,6 +1,6 @@
 # make            set up: .venv with pinned packages, the fleetlog command, the Java artifacts of the local stack
 # make run        start everything and replay real sensor data; FOR=60s stops by itself and proves that nothing was lost
-# make test       every check and test; ARGS="-k name" chooses
+# make test       every check and test, two files at a time; ARGS="-k name" chooses, PROCESSES=0 runs them one by one
 # make chaos      kill processes at random for 30 rounds, reconcile after each; then catch a carrier that is wrong on purpose
 # make bench      measure, beside the peers
 # make lint       ruff, mypy --strict, layer contracts: the quick part of the tests
@@ -17,6 +17,8 @@ RUN := $(VENV)/run.stamp
 DEV := $(VENV)/dev.stamp
 JARS := $(VENV)/jars.stamp
 CLIENTS := $(VENV)/clients.stamp
+# The tests start processes of their own and wait for them: two at a time keep two cores busy.
+PROCESSES := 2
 
 all: $(RUN) $(JARS)
 
@@ -25,7 +27,7 @@ run: all
 
 test: $(DEV) $(JARS) $(CLIENTS)
 	$(BIN)/fleetlog schema check
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 chaos: $(DEV) $(JARS)
 	$(BIN)/fleetlog chaos $(ARGS)

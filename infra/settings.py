@@ -74,6 +74,20 @@ class Settings:
     rest_manage: str = ""  # ... create, delete, change the settings of
     principals: str = ""  # a file of more API keys and what each may do; empty: data_dir/principals.toml
 
+    authority_port: int = 8086  # where the authority process serves lists, OCSP and the ledger
+    authority_url: str = ""  # what certificates name as its address; empty: host and authority_port
+    certificate_days: int = 90  # life of a device's certificate
+    ledger_origin: str = "fleetlog.local/ledger"  # the ledger's name, in its checkpoints and its key
+    ca_days: int = 1825  # life of an issuing authority's certificate
+    ca_passphrase: str = ""  # of the authority's key files; empty: one is made once and kept in data_dir/pki/passphrase
+    pkcs11_module: str = ""  # a PKCS#11 library: the authority's keys are kept in its token; empty: in files
+    pkcs11_token: str = ""  # the token's label
+    pkcs11_pin: str = ""
+    pkcs11_label: str = "fleetlog"  # labels of the keys begin with this
+    crl_seconds: int = 3600  # life of a full certificate revocation list
+    crl_delta_seconds: int = 300  # ... of a delta, and of an OCSP answer
+    tls_names: str = ""  # comma-separated DNS names and IP addresses of the listeners, beside host and localhost
+
     @property
     def kafka(self) -> str:
         return self.bootstrap_servers or f"{self.host}:{self.kafka_port}"
@@ -93,6 +107,16 @@ class Settings:
     @property
     def ingress(self) -> str:
         return self.ingress_url or f"http://{self.host}:{self.ingress_port}"
+
+    @property
+    def authority(self) -> str:
+        return self.authority_url.rstrip("/") or f"http://{self.host}:{self.authority_port}"
+
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """DNS names and IP addresses under which the listeners are reached, each once."""
+        given = (part.strip() for part in self.tls_names.split(","))
+        return tuple(dict.fromkeys(name for name in (self.host, "localhost", "127.0.0.1", *given) if name))
 
     @property
     def data(self) -> Path:

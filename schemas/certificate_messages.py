@@ -180,6 +180,12 @@ class CertificateRefused(Event, frozen=True, kw_only=True):
     serial: str | None
 
 
+class LedgerCommandRepeated(Event, frozen=True, kw_only=True):
+    """A command to the ledger came again and is answered as the first time; it is no leaf of the tree."""
+
+    answer_offset: int
+
+
 class TreeHeadSigned(Event, frozen=True, kw_only=True):
     """The head of the ledger's Merkle tree at this place of the log; it is no leaf itself."""
 

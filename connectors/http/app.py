@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 Authorize = Callable[[Request], str]
 """Who a request is from; raises Fault 401."""
+Guard = Callable[[Request, Route], Awaitable[None]]
+"""Looks at a request before all else: who it is from, how often, whether it is whole; raises Fault."""
 Observe = Callable[[str, int, float], None]
 """Told of each answer: the route's path, the status, seconds."""
 NO_ROUTE = "none"
@@ -36,8 +38,17 @@ class HttpApp:
         observe: Observe,
         otherwise: Render = problem,
     ) -> None:
-        self._name, self._router, self._authorize = name, Router(routes), authorize
+        self._name, self._routes, self._authorize = name, routes, authorize
+        self._router = Router(routes)
+        self._guard: Guard | None = None
         self._bodies, self._observe, self._otherwise = bodies, observe, otherwise
+
+    def on(self, listener: str, guard: Guard) -> "HttpApp":
+        """The application as one listener has it: its routes alone, and `guard` before them."""
+        routes = [route for route in self._routes if listener in route.listeners]
+        made = HttpApp(self._name, routes, self._authorize, self._bodies, self._observe, self._otherwise)
+        made._guard = guard
+        return made
 
     async def answer(self, request: Request) -> Answer | StreamedAnswer:
         """The answer to a request, whatever it is."""
@@ -47,15 +58,20 @@ class HttpApp:
         try:
             route, request.arguments = self._router.find(request.method, request.raw_path)
             render, path = route.render, route.path
-            if not route.public:
+            if self._guard is not None:
+                await self._guard(request, route)
+            if not route.public and request.identity is None:
                 request.caller = self._authorize(request)
                 if route.allow is not None:
                     route.allow(request.caller)
             answer = await route.handler(request)
+            if request.answer_headers:
+                answer = replace(answer, headers=[*answer.headers, *request.answer_headers])
             if isinstance(answer, StreamedAnswer):
                 parts = self._watched(request, answer, path, started)
                 return replace(answer, parts=parts)
         except Fault as fault:
+            fault.headers += request.answer_headers
             answer = (fault.render or render)(fault, request)
         except Exception:  # a bug: told as such, and logged whole
             log.exception("a request failed", extra=_of(request, path))

@@ -15,6 +15,7 @@ import httptools
 from connectors.http import streaming
 from connectors.http.exchange import STOPPING, Exchange, bytes_of, raw_problem
 from connectors.http.limits import Limits
+from connectors.http.peer import NOBODY, peer_of
 from connectors.http.request import Answer, Answering
 from connectors.http.target import Refused, add_header, has_body, split
 
@@ -48,16 +49,13 @@ class Connection(asyncio.Protocol):
         self._reading_since: float | None = None
         self._idle_since: float | None = None
         self._outflow = streaming.Outflow()
-
-    @property
-    def client_port(self) -> int:
-        """Its end at the client."""
-        return int(self._transport.get_extra_info("peername")[1])
+        self.peer = NOBODY
 
     # --- the transport's calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
+        self.peer = peer_of(self._transport)
         self._loop = asyncio.get_running_loop()
         self._connections.add(self)
         self._idle_since = time.monotonic()
@@ -123,6 +121,7 @@ class Connection(asyncio.Protocol):
             self._refused = refused
             raise
         exchange = Exchange(parser.get_method().decode(), target, self._headers, self._wanted)
+        exchange.request.peer = self.peer
         exchange.chunks = parser.get_http_version() != "1.0"
         exchange.last = not parser.should_keep_alive() or not exchange.chunks
         self._receiving, self._head_bytes = exchange, 0

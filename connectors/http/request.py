@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+from connectors.http.peer import NOBODY, ON_PLAIN, DeviceIdentity
 from connectors.http.tracing import correlation_id, trace_parent
 
 JSON = b"application/json"
@@ -65,11 +66,15 @@ class Request:
         raw_query: what stands behind the question mark.
         arguments: the path's variable segments, decoded.
         caller: who it is from, as the application's authorization found.
+        peer: the other end of its connection.
+        identity: the device it is from, where the listener's guard found one.
+        answer_headers: what the answer says beside the handler's own headers.
         streamed: it is answered as it comes, so that each part has its own time to come.
     """
 
     __slots__ = (
         "accept",
+        "answer_headers",
         "arguments",
         "authorization",
         "buffered",
@@ -79,8 +84,10 @@ class Request:
         "content_type",
         "correlation_id",
         "headers",
+        "identity",
         "method",
         "part",
+        "peer",
         "raw_path",
         "raw_query",
         "streamed",
@@ -94,6 +101,9 @@ class Request:
         self.headers, self.part = headers, part
         self.arguments: Sequence[str] = ()
         self.caller = ""
+        self.peer = NOBODY
+        self.identity: DeviceIdentity | None = None
+        self.answer_headers: list[tuple[bytes, bytes]] = []
         self.buffered = 0
         self.streamed = False
         given = headers.get
@@ -141,7 +151,8 @@ class Route:
     """One operation. `path` holds `{name}` for variable segments.
 
     `describe` is its OpenAPI operation object; `render` gives faults the form that clients of this API expect;
-    `public` needs no API key; `allow` raises Fault 403 for a caller who may not ask.
+    `public` needs no API key; `allow` raises Fault 403 for a caller who may not ask. `listeners` names the listeners that
+    have it (connectors.http.peer), `limit` the rate limit that counts its requests.
     """
 
     method: str
@@ -151,6 +162,8 @@ class Route:
     describe: Mapping[str, Any] = field(default_factory=dict)
     public: bool = False
     allow: Callable[[str], None] | None = None
+    listeners: frozenset[str] = ON_PLAIN
+    limit: str = ""
 
 
 @dataclass(slots=True)

@@ -4,10 +4,12 @@ import asyncio
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 
 from connectors.http.connection import Connection
 from connectors.http.limits import Limits
+from connectors.http.listener import Accepting, Listener
 from connectors.http.request import Answering
 
 BACKLOG = 2048
@@ -21,7 +23,7 @@ class PortTaken(OSError):
 
 
 class Server:
-    """Answers requests on a bound socket, until it is stopped."""
+    """Answers requests on bound sockets, until it is stopped."""
 
     def __init__(self, limits: Limits, answer: Answering) -> None:
         self._limits, self._answer = limits, answer
@@ -39,15 +41,21 @@ class Server:
         if at_once:
             self._at_once.set()
 
-    async def serve(self, bound: socket.socket) -> None:
-        """Returns when all connections are closed."""
+    async def serve(self, bound: socket.socket, secured: Sequence[Listener] = ()) -> None:
+        """Returns when all connections are closed. `bound` is spoken HTTP on as it is, `secured` over TLS."""
         loop = asyncio.get_running_loop()
-        listening = await loop.create_server(self._connection, sock=bound, backlog=BACKLOG)
+        plain = partial(self._connection, self._answer)
+        listening = await loop.create_server(plain, sock=bound, backlog=BACKLOG)
+        doors = [Accepting(listener, partial(self._connection, listener.answer)) for listener in secured]
+        for door in doors:
+            door.open(BACKLOG)
         checking = asyncio.create_task(self._check())
         try:
             await self._stopping.wait()
         finally:
             listening.close()
+            for door in doors:
+                door.close()
             for connection in tuple(self.connections):
                 connection.shut_down()
             await self._drained(self._limits.request_deadline + GRACE_SECONDS)
@@ -55,8 +63,8 @@ class Server:
                 connection.abort()
             checking.cancel()
 
-    def _connection(self) -> Connection:
-        return Connection(self._limits, self._answer, self.connections)
+    def _connection(self, answer: Answering) -> Connection:
+        return Connection(self._limits, answer, self.connections)
 
     async def _drained(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -87,13 +95,18 @@ def listen(host: str, port: int) -> socket.socket:
     return made
 
 
-async def serve(server: Server, bound: socket.socket, prepare: Callable[[], Coroutine[None, None, None]]) -> None:
+async def serve(
+    server: Server,
+    bound: socket.socket,
+    prepare: Callable[[], Coroutine[None, None, None]],
+    secured: Sequence[Listener] = (),
+) -> None:
     """Answer requests until the server is stopped by SIGTERM or SIGINT (twice: at once) or by `stop`."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: server.stop(at_once=server.stopping))
     preparing = asyncio.create_task(prepare())
     try:
-        await server.serve(bound)
+        await server.serve(bound, secured)
     finally:
         preparing.cancel()

@@ -62,6 +62,7 @@ log = logging.getLogger(__name__)
 UPLOAD_TOPICS = {"heartbeat": "fleet.heartbeats", "telemetry": "fleet.telemetry", "events": "fleet.device-events"}
 REGISTRATION_TOPIC, REGISTRATION = "fleet.registration.events", "DeviceRegistered"
 RETRY_SECONDS = 1.0
+NAMESPACE = "fleetlog"  # of the contract's record types
 
 
 class Ingress:
@@ -111,7 +112,8 @@ class Ingress:
         own_url = f"http://{self._options.host}:{self._options.port}"
         v3 = V3Scope(topics, cluster, self.bodies, own_url, self._options.max_depth)
         tools = Tools(self._options, self.bodies, deliveries)
-        records = V3Records(tools, topics, cluster, V3Schemas(schemas, self._schema_ids), self.retries)
+        v3_schemas = V3Schemas(schemas, self._schema_ids, (*self._contract.topics, NAMESPACE))
+        records = V3Records(tools, topics, cluster, v3_schemas, self.retries)
         v2_routes = rest_routes(v2, RestMetadata(topics, cluster))
         return [*v2_routes, *v3_metadata_routes(v3), *v3_record_routes(records)]
 

@@ -37,10 +37,12 @@ class Found:
 
 
 class V3Schemas:
-    """Finds schemas, and remembers the newest. `beside`: where long values are converted with them."""
+    """Finds schemas, and remembers the newest. `beside`: where long values are converted with them. `reserved`: names that
+    begin the subjects of the contract (its topics and namespaces), under which no request registers anything."""
 
-    def __init__(self, forms: RestSchemas, schema_ids: SchemaIds) -> None:
+    def __init__(self, forms: RestSchemas, schema_ids: SchemaIds, reserved: tuple[str, ...]) -> None:
         self._forms, self._schema_ids, self.beside = forms, schema_ids, forms.beside
+        self._reserved = tuple(f"{name}{end}" for name in reserved for end in "-.")
         self._found: Remembered[_Asked, Found] = Remembered(REMEMBERED, REMEMBERED_CHARACTERS)
 
     async def find(self, topic: str, part: str, data: DataIn, declared: Topic | None = None) -> Found:
@@ -68,6 +70,8 @@ class V3Schemas:
         if text is not None:
             if subject is None:
                 subject = _by_record(await looked_up(_name_of_text, text), topic, part, data)
+            if subject.startswith(self._reserved):
+                raise Fault(422, "INVALID_SCHEMA", f"the subject {subject[:250]} is of the fleet's own contract")
             return Found(_there(await self._forms.form(subject, text, None)), subject, None)
         if data.schema_id is not None:
             form = _there(await self._forms.form(subject or "", None, data.schema_id))
@@ -98,8 +102,7 @@ class V3Schemas:
         return Found(form, subject, number, _until(data))
 
     async def _version(self, subject: str, data: DataIn) -> Version:
-        number = data.schema_version
-        return await looked_up(self._schema_ids.version, subject, "latest" if number is None else number)
+        return await looked_up(self._schema_ids.version, subject, _numbered(data) or "latest")
 
 
 def check_references(data: DataIn, part: str) -> None:
@@ -122,8 +125,14 @@ def check_references(data: DataIn, part: str) -> None:
         raise Fault(400, "BAD_RECORD", f"$.{part}: {wrong}")
 
 
+def _numbered(data: DataIn) -> int | None:
+    """The version asked for by its number; in the registry's API -1 means the latest."""
+    version = data.schema_version
+    return version if isinstance(version, int) and version != -1 else None
+
+
 def _until(data: DataIn) -> float:
-    named = data.schema is not None or data.schema_id is not None or isinstance(data.schema_version, int)
+    named = data.schema is not None or data.schema_id is not None or _numbered(data) is not None
     return float("inf") if named else time.monotonic() + LATEST_SECONDS
 
 

@@ -155,7 +155,7 @@ def test_the_first_and_the_last_moment_are_taken(served: Served, moment: str | i
 
 def open_ports(served: Served) -> set[int]:
     """The clients' ports of all connections that the server holds."""
-    return {port for connection in tuple(served.server.connections) if (port := connection.client_port)}
+    return {port for connection in tuple(served.server.connections) if (port := connection.peer.port)}
 
 
 def test_a_head_that_drips_is_cut_off(hurried: Served) -> None:

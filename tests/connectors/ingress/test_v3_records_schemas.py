@@ -59,15 +59,17 @@ def test_what_is_not_known_waits_for_the_registry(served: Served, first: int, by
     assert write(served, **BY[by]).status_code == 200
 
 
-def test_a_new_latest_version_is_written_soon(served: Served, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("latest", [{}, {"schema_version": "latest"}, {"schema_version": -1}], ids=str)
+def test_a_new_latest_version_is_written_soon(
+    served: Served, first: int, monkeypatch: pytest.MonkeyPatch, latest: dict[str, Any]
+) -> None:
     monkeypatch.setattr(v3_records_schemas, "LATEST_SECONDS", 0.2)
-    assert write(served).json()["value"]["schema_version"] == 1
+    assert write(served, **latest).json()["value"]["schema_version"] == 1
     served.registry.register("free-value", WEATHER[1])
     assert write(served, schema_version=1).json()["value"]["schema_version"] == 1
     until = time.monotonic() + 5
-    while write(served).json()["value"]["schema_version"] != 2:
+    while write(served, **latest).json()["value"]["schema_version"] != 2:
         assert time.monotonic() < until
-    assert write(served, schema_version="latest").json()["value"]["schema_version"] == 2
 
 
 def test_a_stream_asks_the_registry_once(served: Served, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
