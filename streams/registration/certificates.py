@@ -11,7 +11,7 @@ from schemas.registration_commands import RecordCertificate, RecordCertificateFa
 from schemas.registration_events import CertificateFailed, CertificateRecorded, CertificateWithdrawn, RenewalRequested
 from streams.identities import headers
 from streams.registration.lifecycle import IN_SERVICE
-from streams.registration.refusal import Refusal
+from streams.registration.refusal import Refusal, device_id_of
 from streams.registration.state import Device
 
 
@@ -30,7 +30,7 @@ def record(device: Device, command: RecordCertificate) -> CertificateRecorded:
     if not active and not waits_for(device, command.session_id, command.purpose):
         raise Refusal(
             "SESSION_UNKNOWN",
-            f"session_id: nothing waits for a certificate of {command.session_id}; {command.serial} is to be revoked",
+            f"session_id: nothing waits for certificate {command.serial} of {command.session_id}",
             serial=None if command.serial == device.serial else command.serial,
         )
     if not active and command.purpose == "registration" and device.session and device.session.passed == "server":
@@ -41,7 +41,7 @@ def record(device: Device, command: RecordCertificate) -> CertificateRecorded:
     return CertificateRecorded(
         **headers(command, 0),
         hardware_id=command.hardware_id,
-        device_id=device.device_id or "",
+        device_id=device_id_of(device, command.hardware_id),
         session_id=command.session_id,
         purpose=command.purpose,
         serial=command.serial,
@@ -64,7 +64,7 @@ def record_failure(device: Device, command: RecordCertificateFailure) -> Certifi
     return CertificateFailed(
         **headers(command, 0),
         hardware_id=command.hardware_id,
-        device_id=device.device_id or "",
+        device_id=device_id_of(device, command.hardware_id),
         session_id=command.session_id,
         purpose=command.purpose,
         detail=command.detail,

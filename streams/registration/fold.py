@@ -6,14 +6,20 @@ from typing import Any
 from msgspec.structs import replace
 
 from connectors import keys
+from connectors.csr import requested_key
 from schemas import registration_events as events
 from schemas.messages import Event
+from schemas.registration_commands import DeviceState
 from streams.registration.lifecycle import FIRST
 from streams.registration.state import Challenge, Device, GivenUp, PreRegistration, Renewal, Session
 
 
 def evolve_device(state: Device | None, event: Event) -> Device | None:
-    """The device after an event; unchanged by a refusal, a repeat and by what is no event of a device."""
+    """The device after an event; unchanged by a refusal, a repeat and by what is no event of a device.
+
+    Raises:
+        BadKey, BadCsr: the event holds a certificate or request that no decision has let pass.
+    """
     follow = FOLLOWS.get(type(event))
     return state if follow is None else follow(Device() if state is None else state, event)
 
@@ -22,14 +28,15 @@ def _pre_registered(device: Device, event: events.DevicePreRegistered) -> Device
     """A session that is open goes on only if its key is the one that the device is known by now."""
     known = PreRegistration(keys.key_hash(event.public_key), event.owner, event.model)
     session = device.session
-    stays = session is not None and session.challenge is None and keys.key_hash(session.public_key) == known.key_hash
-    return replace(device, known=known, session=session if stays else None)
+    if session is None or (session.challenge is None and keys.key_hash(session.public_key) == known.key_hash):
+        return replace(device, known=known)
+    return replace(device, known=known, session=None, lifecycle=_unclaimed(device))
 
 
 def _session_opened(device: Device, event: events.SessionOpened) -> Device:
     """As long as a device has a certificate, nothing unproven moves its state."""
     session = Session(event.session_id, event.public_key, event.fingerprint, event.model, event.expires_at)
-    lifecycle = "network_ready" if device.serial is None else device.lifecycle
+    lifecycle: DeviceState = "network_ready" if device.serial is None else device.lifecycle
     return replace(device, device_id=event.device_id, session=session, lifecycle=lifecycle)
 
 
@@ -38,7 +45,7 @@ def _challenge_issued(device: Device, event: events.ChallengeIssued) -> Device:
     if session is None:
         return device
     challenge = session.challenge or Challenge(event.via, event.claim_id, event.owner, event.nonce)
-    lifecycle = "claiming" if device.serial is None else device.lifecycle
+    lifecycle: DeviceState = "claiming" if device.serial is None else device.lifecycle
     return replace(device, session=replace(session, challenge=challenge), lifecycle=lifecycle)
 
 
@@ -47,9 +54,13 @@ def _challenge_failed(device: Device, event: events.ChallengeFailed) -> Device:
     if session is None or session.challenge is None:
         return device
     if event.attempts_left == 0:
-        return replace(device, session=None, lifecycle="network_ready" if device.serial is None else device.lifecycle)
+        return replace(device, session=None, lifecycle=_unclaimed(device))
     challenge = replace(session.challenge, attempts_left=event.attempts_left)
     return replace(device, session=replace(session, challenge=challenge))
+
+
+def _unclaimed(device: Device) -> DeviceState:
+    return "network_ready" if device.lifecycle == "claiming" else device.lifecycle
 
 
 def _challenge_passed(device: Device, event: events.ChallengePassed) -> Device:
@@ -82,20 +93,11 @@ def _recorded(device: Device, event: events.CertificateRecorded) -> Device:
     if event.purpose == "registration":
         if session is None:
             return device
-        key = _key_of(event.certificate) if session.passed == "server" else session.public_key
+        key: bytes | None = keys.certified(event.certificate) if session.passed == "server" else session.public_key
         session = None
     else:
         key = device.public_key if renewal is None else renewal.public_key
-    return replace(
-        device, serial=event.serial, public_key=key, certified=event.session_id, session=session, renewal=None
-    )
-
-
-def _key_of(certificate: bytes) -> bytes | None:
-    try:
-        return keys.certified(certificate)
-    except keys.BadKey:
-        return None  # no decision has let it pass; without a key the device can't renew
+    return replace(device, serial=event.serial, public_key=key, certified=event.session_id, session=session, renewal=None)
 
 
 def _failed(device: Device, event: events.CertificateFailed) -> Device:
@@ -104,7 +106,7 @@ def _failed(device: Device, event: events.CertificateFailed) -> Device:
     return replace(device, renewal=None)
 
 
-def _after_failure(device: Device) -> Any:
+def _after_failure(device: Device) -> DeviceState:
     return "error" if device.lifecycle == "activating" else device.lifecycle
 
 
@@ -119,13 +121,13 @@ def _withdrawn(device: Device, event: events.CertificateWithdrawn) -> Device:
     if event.reason != "key_compromise" or key_hash is None:
         return device
     session = device.session
-    uses = session is not None and keys.key_hash(session.public_key) == key_hash
-    return replace(device, barred=key_hash, session=None if uses else session)
+    if session is None or keys.key_hash(session.public_key) != key_hash:
+        return replace(device, barred=key_hash)
+    lifecycle = _unclaimed(device) if session.passed is None else _after_failure(device)
+    return replace(device, barred=key_hash, session=None, lifecycle=lifecycle)
 
 
 def _renewal_requested(device: Device, event: events.RenewalRequested) -> Device:
-    from connectors.csr import requested_key
-
     return replace(device, renewal=Renewal(event.session_id, event.purpose, requested_key(event.csr)))
 
 
@@ -140,7 +142,7 @@ def _state_changed(device: Device, event: events.DeviceStateChanged) -> Device:
 def _reset(device: Device, event: events.DeviceReset) -> Device:
     """What an administrator said stays, and what key is barred; the rest is forgotten."""
     gone = _without_certificate(device)
-    lifecycle = FIRST if device.lifecycle == FIRST else "setup_mode"
+    lifecycle: DeviceState = FIRST if device.lifecycle == FIRST else "setup_mode"
     return Device(lifecycle=lifecycle, known=gone.known, given_up=gone.given_up, barred=gone.barred)
 
 

@@ -28,9 +28,7 @@ TRANSITIONS: Mapping[DeviceState, frozenset[DeviceState]] = {
     "error": frozenset({"setup_mode"}),  # recovery; a critical error is the end of the device, which is no state
 }
 
-SERVERS: frozenset[tuple[DeviceState, DeviceState]] = frozenset(
-    {("claiming", "activating"), ("activating", "operational")}
-)
+SERVERS: frozenset[tuple[DeviceState, DeviceState]] = frozenset({("claiming", "activating"), ("activating", "operational")})
 """Legal steps that no report brings about: a passed challenge and the first heartbeat with a certificate do."""
 
 IN_SERVICE: frozenset[DeviceState] = frozenset({"operational", "updating", "reconnecting"})
@@ -53,7 +51,7 @@ def path(before: DeviceState, after: DeviceState) -> tuple[DeviceState, ...]:
     A device that is first heard of when it asks to be registered has gone from uninitialized to network_ready unheard.
 
     Raises:
-        ValueError: there is none (nothing leads back to uninitialized).
+        ValueError: there is none (nothing leads back to before setup_mode).
     """
     walks: deque[tuple[DeviceState, tuple[DeviceState, ...]]] = deque([(before, ())])
     seen = {before}

@@ -3,6 +3,7 @@
 from schemas.messages import Command
 from schemas.registration_events import CommandRefused
 from streams.identities import headers
+from streams.registration.state import Device
 
 MOST_DETAIL = 1000
 CLAIM_PREFIX = "claim-"
@@ -42,3 +43,13 @@ def check_hardware_id(hardware_id: str) -> None:
     """
     if hardware_id.startswith(CLAIM_PREFIX):
         raise Refusal("BAD_HARDWARE_ID", f"hardware_id: {hardware_id} begins with {CLAIM_PREFIX}, as claims do")
+
+
+def device_id_of(device: Device, hardware_id: str) -> str:
+    """
+    Raises:
+        Refusal: it has none; no session was opened since it was first heard of, or reset.
+    """
+    if device.device_id is None:
+        raise Refusal("DEVICE_UNKNOWN", f"hardware_id: there is no device {hardware_id}")
+    return device.device_id

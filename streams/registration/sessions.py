@@ -21,7 +21,7 @@ from schemas.registration_events import (
 from streams.identities import headers
 from streams.registration.claims import NONCE_BYTES
 from streams.registration.lifecycle import IN_SERVICE
-from streams.registration.refusal import Refusal, check_hardware_id
+from streams.registration.refusal import Refusal, check_hardware_id, device_id_of
 from streams.registration.state import Challenge, Device, Session
 
 SESSION_LIFE = 15 * 60 * 1_000_000  # microseconds
@@ -114,7 +114,7 @@ def confirm(device: Device, command: ConfirmChallenge) -> ChallengePassed | Chal
     challenge = session.challenge
     if challenge is None:
         raise Refusal("REG-004", f"session_id: {command.session_id} has no challenge to answer yet")
-    about, device_id = headers(command, 0), device.device_id or ""
+    about, device_id = headers(command, 0), device_id_of(device, command.hardware_id)
     message = proofs.challenge(session.session_id, challenge.nonce, session.public_key, session.fingerprint)
     key = keys.load(session.public_key)
     if not keys.verifies(key, command.signature, message):
@@ -191,7 +191,7 @@ def _challenge(
     return ChallengeIssued(
         **headers(command, 0),
         hardware_id=command.hardware_id,
-        device_id=device.device_id or "",
+        device_id=device_id_of(device, command.hardware_id),
         session_id=session.session_id,
         via=via,
         claim_id=challenge.claim_id,

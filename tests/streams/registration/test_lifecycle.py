@@ -61,7 +61,7 @@ def test_a_step_is_legal_if_and_only_if_the_diagram_has_it(before: DeviceState, 
 
 @pytest.mark.parametrize(("before", "after"), list(product(STATES, STATES)))
 def test_a_path_is_a_walk_of_legal_steps(before: DeviceState, after: DeviceState) -> None:
-    if after == FIRST != before:
+    if before != after and (after == FIRST or (after == "initializing" and before != FIRST)):
         with pytest.raises(ValueError, match="no steps"):
             path(before, after)
         return
