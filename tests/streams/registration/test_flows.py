@@ -20,7 +20,8 @@ from schemas.registration_events import (
     RenewalRequested,
     SessionOpened,
 )
-from tests.streams.registration.actors import Actor, World, certificate, claim, ident, key, pre_register, reset, revoked
+from tests.streams.registration.actors import Actor, World, claim, ident, pre_register, reset, revoked
+from tests.streams.registration.keyring import certificate, key
 
 KINDS = ("ec", "ed25519", "rsa")
 
