@@ -57,5 +57,13 @@ ERRORS = {
         ),
         RegistrationError("CERTIFICATE_REVOKED", 403, "The certificate was revoked", "Register the device again"),
         RegistrationError("CERTIFICATE_UNKNOWN", 403, "The certificate is not in the ledger", "Register the device"),
+        RegistrationError("KEY_IN_USE", 409, "The key was certified for another device", "Make a key of the device's own"),
+        RegistrationError("KEY_REPLACED", 409, "The device has a newer key", "Renew the certificate of the newer key"),
+        RegistrationError("BAD_EXCEPTION", 422, "An exception is for a time to come", "Name a later time"),
+        RegistrationError("BAD_SELECTOR", 422, "It is not said what is to be revoked", "Name an owner or a model, or all"),
+        RegistrationError("REVOCATION_UNKNOWN", 404, "No such revocation waits to be confirmed", "Ask for it anew"),
+        RegistrationError("REVOCATION_EXPIRED", 410, "The revocation was not confirmed in time", "Ask for it anew"),
+        RegistrationError("COUNT_DIFFERS", 409, "Another number of certificates is concerned", "Confirm the number told"),
+        RegistrationError("DONE_ALREADY", 409, "The same was done a moment ago", "Nothing needs to be done"),
     )
 }
