@@ -47,6 +47,7 @@ ERRORS = {
         RegistrationError(
             "BAD_PUBLIC_KEY", 422, "The public key is not acceptable", "Use EC P-256, Ed25519 or RSA of 2048 bits or more"
         ),
+        RegistrationError("BAD_HARDWARE_ID", 422, "The hardware id is not acceptable", "Send the device's serial number"),
         RegistrationError("NOT_OWNER", 403, "The device is not yours", "Ask its owner"),
         RegistrationError(
             "RENEWAL_EARLY", 409, "The certificate is not yet due for renewal", "Renew after two thirds of its life"
