@@ -14,8 +14,8 @@ from connectors.registry import ConfluentRegistry
 from infra.settings import Settings
 from projections.catalogue import CATALOGUE
 from projections.projection import KeyedProjection, Projection, RowProjection
-from schemas.columns import ColumnDecoder
 from schemas.contract import Contract
+from schemas.record_columns import BatchDecoder, decoder_of
 from streams.limits import Limit
 from streams.live import MakeReader
 from streams.runner import Runner, writer
@@ -55,9 +55,9 @@ def stores(settings: Settings) -> dict[str, Store]:
     return {projection.name: store(settings, projection) for projection in CATALOGUE}
 
 
-def decoders(projection: Projection, contract: Contract, schemas: SchemaRegistry) -> dict[str, ColumnDecoder]:
+def decoders(projection: Projection, contract: Contract, schemas: SchemaRegistry) -> dict[str, BatchDecoder]:
     """A decoder for each topic that a view reads."""
-    return {topic: ColumnDecoder(contract.topics[topic].record, schemas.schema) for topic in projection.topics}
+    return {topic: decoder_of(contract.topics[topic], schemas.schema) for topic in projection.topics}
 
 
 def dead_letters(settings: Settings, contract: Contract, schemas: SchemaRegistry) -> KafkaDeadLetters:
@@ -68,7 +68,7 @@ def runner_maker(
     settings: Settings,
     projection: Projection,
     store_of_view: Store,
-    decoders_of_view: Mapping[str, ColumnDecoder],
+    decoders_of_view: Mapping[str, BatchDecoder],
     letters: DeadLetters | None = None,
 ) -> Callable[[int], Runner]:
     """A function that makes the runner of one version of a view. Without `letters` it has no limit on bad records

@@ -77,6 +77,7 @@ class Settings:
     authority_port: int = 8086  # where the authority process serves lists, OCSP and the ledger
     authority_url: str = ""  # what certificates name as its address; empty: host and authority_port
     certificate_days: int = 90  # life of a device's certificate
+    ledger_origin: str = "fleetlog.local/ledger"  # the ledger's name, in its checkpoints and its key
     ca_days: int = 1825  # life of an issuing authority's certificate
     ca_passphrase: str = ""  # of the authority's key files; empty: one is made once and kept in data_dir/pki/passphrase
     pkcs11_module: str = ""  # a PKCS#11 library: the authority's keys are kept in its token; empty: in files

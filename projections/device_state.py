@@ -29,6 +29,7 @@ HEARTBEATS = "fleet.heartbeats"
 TELEMETRY = "fleet.telemetry"
 EVENTS = "fleet.device-events"
 REGISTRATIONS = "fleet.registration.events"
+REGISTERED = "DeviceRegistered"
 TOPICS = (HEARTBEATS, TELEMETRY, EVENTS, REGISTRATIONS)
 
 COUNTERS = {HEARTBEATS: "heartbeats", TELEMETRY: "telemetry", EVENTS: "events", REGISTRATIONS: "registrations"}
@@ -42,7 +43,10 @@ HEARTBEAT_LEFT_OUT = frozenset({"topic", "partition", "offset", "device_id"})
 
 
 def updates(topic: str, partition: int, offset: int, record: Mapping[str, Any]) -> dict[str, Update]:
-    """What one record changes in its device's document."""
+    """What one record changes in its device's document. `record` has its columns; where the topic holds several record
+    types, `record` among them says which one it is, and all but registrations change nothing."""
+    if topic == REGISTRATIONS and record["record"] != REGISTERED:
+        return {}
     received = record["received_at"]
     return {
         **seen(topic, partition, offset, received, record["occurred_at"]),

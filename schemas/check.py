@@ -6,6 +6,7 @@ byte, as in Avro's JSON), and `body`, the Avro body in hex, which must decode to
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from schemas.avro_reader import BadSchema, Undecodable
 from schemas.codec import Decoder, named
 from schemas.columns import supports_columns
 from schemas.contract import HERE, Contract, ContractError, RecordType, Schema, Topic, load
+from schemas.record_columns import Unlike, topic_schema
 from schemas.released import RULES, problems, versions
 from schemas.shape import Shape, shape_of, violations
 from schemas.upcasters import UPCASTERS, Upcaster, Upcasting, broken_steps, gaps
@@ -61,6 +63,11 @@ def _topic(topic: Topic) -> Iterator[Finding]:
         yield finding(f"the strategy is {topic.strategy!r}, not topic or topic-record")
     if topic.strategy == "topic" and len(topic.records) > 1:
         yield finding("holds several record types; its strategy, topic, allows one")
+    with suppress(BadSchema, ContractError):  # which is found with the record itself
+        try:
+            topic_schema(topic.records)
+        except Unlike as error:
+            yield finding(f"its records can't be read as columns of one frame: {error}")
     if topic.compatibility not in RULES:
         yield finding(f"there is no compatibility level {topic.compatibility!r}")
     if topic.access not in ("device", "internal"):

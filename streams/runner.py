@@ -16,8 +16,9 @@ import polars as pl
 from connectors.ports import Change, Conflict, DeadLetter, DeadLetters, KeyedStore, Moved, RowStore
 from projections.projection import KeyedProjection, Projection, RowProjection, with_position
 from projections.updates import changes
-from schemas.columns import ColumnDecoder, Fault
+from schemas.columns import Fault
 from schemas.log import Batch, TopicPartition
+from schemas.record_columns import BatchDecoder
 from streams.limits import BadRecordGauge, Limit
 
 # A document that two partitions touch at once is folded again; more often than this in a row is not contention.
@@ -123,7 +124,7 @@ class Runner:
         self,
         projection: Projection,
         write_to: Writer,
-        decoders: Mapping[str, ColumnDecoder],
+        decoders: Mapping[str, BatchDecoder],
         limit: Limit,
         version: int,
         dead_letters: DeadLetters | None = None,

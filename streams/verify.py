@@ -20,8 +20,8 @@ import polars as pl
 from connectors.ports import Document, KeyedStore, LogReader, RowStore
 from projections.projection import KeyedProjection, RowProjection, with_position
 from projections.updates import changes
-from schemas.columns import ColumnDecoder
 from schemas.log import TopicPartition
+from schemas.record_columns import BatchDecoder
 from streams.rebuild import SCRATCH
 from streams.runner import Runner
 
@@ -57,7 +57,7 @@ def compare(ours: Mapping[str, str], theirs: Mapping[str, str]) -> Verdict:
 
 
 def verify_keyed(
-    projection: KeyedProjection, store: KeyedStore, log: LogReader, decoders: Mapping[str, ColumnDecoder]
+    projection: KeyedProjection, store: KeyedStore, log: LogReader, decoders: Mapping[str, BatchDecoder]
 ) -> Verdict:
     """Compare the live version of a view of documents with the log.
 

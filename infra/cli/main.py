@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from infra.cli import (
     bench,
     chaos,
+    device,
     ingress,
     principal,
     projection,
@@ -22,7 +23,21 @@ from infra.cli import (
 )
 from infra.settings import SettingError, load
 
-COMMANDS = (stack, topics, schema, registry, ingress, principal, worker, simulate, reconcile, projection, bench, chaos)
+COMMANDS = (
+    stack,
+    topics,
+    schema,
+    registry,
+    ingress,
+    principal,
+    worker,
+    device,
+    simulate,
+    reconcile,
+    projection,
+    bench,
+    chaos,
+)
 
 EXIT_CODES = """exit codes:
   0  done, and what was checked holds

@@ -9,8 +9,9 @@ import polars as pl
 from infra.evolution.sample import Record
 from projections.projection import KeyedProjection, Projection, RowProjection
 from projections.updates import changes
-from schemas.columns import INDEX, frame_schema
-from schemas.contract import RecordType
+from schemas.columns import INDEX
+from schemas.contract import RecordType, Topic
+from schemas.record_columns import RECORD, topic_schema
 
 Values = Mapping[str, Any]
 FAILURES = (pl.exceptions.PolarsError, KeyError, TypeError, ValueError, AttributeError, IndexError)
@@ -20,15 +21,20 @@ SHOWN = 60
 
 
 def differing(
-    view: Projection, record: RecordType, records: Sequence[Record], read: Sequence[Values], written: Sequence[Values]
+    view: Projection,
+    of: tuple[Topic, RecordType],
+    records: Sequence[Record],
+    read: Sequence[Values],
+    written: Sequence[Values],
 ) -> list[tuple[str, str]]:
-    """(field of the view, what differs); `read` and `written` are the values of the same records, in their order."""
+    """(field of the view, what differs); `of` says which topic's records these are, and of
+    which type; `read` and `written` are the values of the same records, in their order."""
     try:
-        before = _fold(view, record, records, written)
+        before = _fold(view, of, records, written)
     except FAILURES as error:
         return [("", f"can't be folded over the present schema's fields: {_first_line(error)}")]
     try:
-        after = _fold(view, record, records, read)
+        after = _fold(view, of, records, read)
     except FAILURES as error:
         return [("", f"can't be folded over the records as the new schema reads them: {_first_line(error)}")]
     counts: dict[str, int] = {}
@@ -41,10 +47,12 @@ def differing(
     return [(name, f"differs in {counts[name]} {what}, such as {examples[name]}") for name in sorted(counts)]
 
 
-def _fold(view: Projection, record: RecordType, records: Sequence[Record], values: Sequence[Values]) -> dict[str, Any]:
+def _fold(
+    view: Projection, of: tuple[Topic, RecordType], records: Sequence[Record], values: Sequence[Values]
+) -> dict[str, Any]:
     """Documents by key, or rows by their identity, each a mapping of its fields."""
     made: dict[str, Any] = {}
-    for topic, frame in _frames(record, records, values):
+    for topic, frame in _frames(*of, records, values):
         if isinstance(view, RowProjection):
             made |= _rows(view, frame)
             continue
@@ -59,12 +67,15 @@ def _rows(view: RowProjection, frame: pl.DataFrame) -> dict[str, Any]:
     return {"/".join(str(row[name]) for name in identity): row for row in view.rows(frame).iter_rows(named=True)}
 
 
-def _frames(record: RecordType, records: Sequence[Record], values: Sequence[Values]) -> Iterator[tuple[str, pl.DataFrame]]:
-    """A frame of each partition's records, as a view sees them."""
-    columns = {name: _wide(kind) for name, kind in frame_schema(record).items() if name != INDEX}
+def _frames(
+    topic: Topic, record: RecordType, records: Sequence[Record], values: Sequence[Values]
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """A frame of each partition's records, which are of one of the topic's record types, as a view sees them."""
+    columns = {name: _wide(kind) for name, kind in topic_schema(topic.records).items() if name != INDEX}
+    named = {RECORD: record.name} if RECORD in columns else {}
     for source in dict.fromkeys(one.source for one in records):
         here = [i for i, one in enumerate(records) if one.source == source]
-        frame = pl.DataFrame([values[i] for i in here], schema=columns, orient="row")
+        frame = pl.DataFrame([{**named, **values[i]} for i in here], schema=columns, orient="row")
         yield (
             source.topic,
             frame.select(

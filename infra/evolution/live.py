@@ -179,7 +179,7 @@ class _Comparison:
                 path, f"is read as another value {count} times in {len(good)} records, first at {first[path]}"
             )
         for view in views if good else ():
-            for place, message in folds.differing(view, self._record, records, read, as_written):
+            for place, message in folds.differing(view, (self._topic, self._record), records, read, as_written):
                 yield self._finding(f"view {view.name}{f', {place}' if place else ''}", message)
 
 

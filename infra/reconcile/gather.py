@@ -10,10 +10,10 @@ from infra.reconcile.facts import KINDS, LOGGED_ROWS, POSITION_ROWS, Bounds, Jou
 from infra.reconcile.held import Documents
 from infra.reconcile.view_check import EXPECTED_ROWS
 from infra.simulator.content import Content
-from infra.simulator.journal import Kind
-from schemas.columns import ColumnDecoder
+from infra.simulator.journal import RECORDS, Kind
 from schemas.contract import RecordType
 from schemas.log import Batch, TopicPartition
+from schemas.record_columns import RECORD, BatchDecoder
 
 
 class Moving(Exception):
@@ -36,7 +36,7 @@ class LogGatherer:
     def __init__(
         self,
         log: LogReader,
-        decoders: Mapping[str, ColumnDecoder],
+        decoders: Mapping[str, BatchDecoder],
         records: Mapping[str, RecordType],
         journal: Journal,
         documents: Mapping[str, Documents],
@@ -75,7 +75,7 @@ class LogGatherer:
             highest = min(highest, self._log.bounds([source.topic])[source][1])
         for batch in self._batches(source, first, highest):
             decoded = self._decoders[source.topic].decode(batch.values)
-            frame = _with_offsets(decoded.frame, batch)
+            frame = _of_devices(_with_offsets(decoded.frame, batch))
             faults = [batch.offsets[fault.index] for fault in decoded.faults if batch.offsets[fault.index] < end]
             self._note_faults(source, faults)
             self._note_records(source, frame.filter(pl.col("offset") < end))
@@ -127,6 +127,11 @@ class LogGatherer:
         )
 
 
+def _of_devices(frame: pl.DataFrame) -> pl.DataFrame:
+    """The records that devices make: on a topic of several record types, those that RECORDS names."""
+    return frame.filter(pl.col(RECORD).is_in(list(RECORDS.values()))) if RECORD in frame.columns else frame
+
+
 def _with_offsets(frame: pl.DataFrame, batch: Batch) -> pl.DataFrame:
     offsets = pl.Series("offset", batch.offsets, pl.Int64)
     return frame.with_columns(offsets.gather(frame["index"]))
@@ -163,7 +168,7 @@ def _folded(frame: pl.DataFrame, topic: str, held: _Held) -> pl.DataFrame:
     )
 
 
-def dead_letters(log: LogReader, decoder: ColumnDecoder, topic: str) -> pl.DataFrame:
+def dead_letters(log: LogReader, decoder: BatchDecoder, topic: str) -> pl.DataFrame:
     """What was set aside: `view`, `topic` and POSITION_ROWS; each once. Letters of topics that devices do not write to,
     and what does not decode, are left out: a record whose letter is lost shows as lost."""
     kinds = pl.DataFrame(

@@ -13,10 +13,11 @@ from infra.reconcile import gather, held
 from infra.reconcile.facts import KINDS, POSITION, Bounds, read_journal
 from infra.reconcile.log_check import LogVerdict, check_log
 from infra.reconcile.view_check import ViewVerdict, check_documents, check_rows
-from infra.simulator.journal import TOPICS
+from infra.simulator.journal import RECORDS, TOPICS
 from projections.projection import KeyedProjection, Projection
 from schemas.columns import ColumnDecoder
 from schemas.contract import Contract, Schema
+from schemas.record_columns import decoder_of
 
 SchemaOf = Callable[[int], Schema]
 DEAD_LETTERS = "fleet.dead-letters"
@@ -92,8 +93,8 @@ class Reconciliation:
         if unknown:
             raise ValueError(f"no device writes to {', '.join(sorted(unknown))}: nothing to compare a view of it with")
         self._views, self._log, self._folder = views, log, journal
-        self._records = {topic: contract.topics[topic].record for topic in TOPICS.values()}
-        self._decoders = {topic: ColumnDecoder(record, schema_of) for topic, record in self._records.items()}
+        self._records = {TOPICS[kind]: contract.records[name] for kind, name in RECORDS.items()}
+        self._decoders = {topic: decoder_of(contract.topics[topic], schema_of) for topic in self._records}
         self._letters = ColumnDecoder(contract.topics[DEAD_LETTERS].record, schema_of)
 
     def run(self, wait: float) -> Report:

@@ -44,6 +44,12 @@ TOPICS = {
     Kind.EVENT: "fleet.device-events",
     Kind.REGISTRATION: "fleet.registration.events",
 }
+RECORDS = {
+    Kind.TELEMETRY: "TelemetryReceived",
+    Kind.HEARTBEAT: "HeartbeatReceived",
+    Kind.EVENT: "DeviceEventReceived",
+    Kind.REGISTRATION: "DeviceRegistered",
+}
 
 SENT = np.dtype([("kind", "u1"), ("boot", "<u4"), ("sequence", "<i8"), ("digest", "<u8")])
 ACKNOWLEDGED = np.dtype([("kind", "u1"), ("boot", "<u4"), ("sequence", "<i8"), ("partition", "<i4"), ("offset", "<i8")])

@@ -14,7 +14,7 @@ from infra.simulator.device import FIRMWARE, Device, Fields
 from infra.simulator.fleet import MOST_ROWS, Member, Plan
 from infra.simulator.host import Host
 from infra.simulator.http import Address, Connection, Lost, Response
-from infra.simulator.journal import TOPICS, JournalWriter, Kind
+from infra.simulator.journal import RECORDS, JournalWriter, Kind
 from infra.simulator.schedule import Schedule
 from infra.simulator.tally import Tally
 from schemas.contract import Contract
@@ -50,7 +50,7 @@ class Simulation:
     ) -> None:
         self.tally = Tally(devices=len(members))
         self._plan, self._members, self._journal, self._address = plan, members, journal, address
-        self._contents = {kind: Content(contract.topics[topic].record) for kind, topic in TOPICS.items()}
+        self._contents = {kind: Content(contract.records[name]) for kind, name in RECORDS.items()}
         self._chance = random.Random(plan.seed)
         self._schedule: Schedule[Item] = Schedule()
         self._by_device = {member.device.id: member for member in members}

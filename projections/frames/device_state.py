@@ -15,7 +15,9 @@ from projections.device_state import (
     HEARTBEAT_LEFT_OUT,
     HEARTBEATS,
     ONLINE_MICROS,
+    REGISTERED,
     REGISTRATION_FIELDS,
+    REGISTRATIONS,
     TELEMETRY,
 )
 from projections.updates import Add, Most, Newest, Update
@@ -25,6 +27,8 @@ Rows = Iterable[tuple[Any, ...]]
 
 def summarize(topic: str, frame: pl.DataFrame) -> dict[str, dict[str, Update]]:
     """The updates per device of a frame of records of one partition of `topic`."""
+    if topic == REGISTRATIONS:
+        frame = frame.filter(pl.col("record") == REGISTERED)
     if frame.is_empty():
         return {}
     partition = int(frame.item(0, "partition"))

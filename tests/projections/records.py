@@ -18,6 +18,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     HEARTBEATS: {**UPLOAD, "uptime": pl.Int64, "memory_usage": pl.Struct({"total": pl.Int64, "used": pl.Int64})},
     EVENTS: {**UPLOAD, "event_type": pl.String, "confidence": pl.Float64},
     REGISTRATIONS: {
+        "record": pl.String,
         **ENVELOPE,
         "hardware_id": pl.String,
         "model": pl.String,
@@ -60,6 +61,7 @@ RECORDS = {
     REGISTRATIONS: st.fixed_dictionaries(
         {
             **envelopes,
+            "record": st.sampled_from(["DeviceRegistered", "DeviceReset"]),
             "hardware_id": st.sampled_from(DEVICES),
             "model": st.just("cam"),
             "firmware_version": st.sampled_from(["1", "2"]),

@@ -19,8 +19,9 @@ State = dict[str, dict[str, str]]
 def by_record(log: Log) -> State:
     state: State = {}
     for topic, partition, offset, record in log:
-        document = state.setdefault(record["device_id"], {})
-        document.update(changes(document, device_state.updates(topic, partition, offset, record)))
+        if updates := device_state.updates(topic, partition, offset, record):
+            document = state.setdefault(record["device_id"], {})
+            document.update(changes(document, updates))
     return state
 
 
@@ -57,7 +58,8 @@ def test_merged_updates_change_what_single_ones_do(log: Log) -> None:
     expected = by_record(log)
     parts: dict[str, list[dict[str, Any]]] = {}
     for topic, partition, offset, record in log:
-        parts.setdefault(record["device_id"], []).append(device_state.updates(topic, partition, offset, record))
+        if updates := device_state.updates(topic, partition, offset, record):
+            parts.setdefault(record["device_id"], []).append(updates)
     assert {key: changes({}, merge(updates)) for key, updates in parts.items()} == expected
 
 

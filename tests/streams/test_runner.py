@@ -39,8 +39,9 @@ Log = list[tuple[str, int, int, dict[str, Any]]]
 def expected(log: Log) -> dict[str, dict[str, str]]:
     state: dict[str, dict[str, str]] = {}
     for topic, partition, offset, record in log:
-        document = state.setdefault(record["device_id"], {})
-        document.update(changes(document, device_state.updates(topic, partition, offset, record)))
+        if updates := device_state.updates(topic, partition, offset, record):
+            document = state.setdefault(record["device_id"], {})
+            document.update(changes(document, updates))
     return state
 
 

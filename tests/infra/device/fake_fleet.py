@@ -11,13 +11,14 @@ from uuid import uuid4
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from connectors import keys
 from infra.device.calls import Answer, Call, Unreachable
 from schemas import proofs
 from schemas.registration_errors import ERRORS
+from schemas.transparency import merkle, notes
 
 NAMED_UNIT = "urn:fleetlog:device:"
 
@@ -49,6 +50,29 @@ class Authority:
         return made.sign(self.key, hashes.SHA256())
 
 
+class Ledger:
+    """A transparency ledger of certificates."""
+
+    def __init__(self) -> None:
+        self.signer = notes.Signer("test/ledger", notes.LOG, ed25519.Ed25519PrivateKey.generate())
+        self.tree = merkle.Tree()
+        self.entries: dict[str, bytes] = {}
+
+    def enter(self, certificate: x509.Certificate) -> dict[str, Any]:
+        """Enter a certificate; what is stapled to its bundle."""
+        der = certificate.public_bytes(Encoding.DER)
+        entry = json.dumps({"certificate": text(der), "type": "CertificateIssued"}).encode()
+        self.entries[f"{certificate.serial_number:x}"] = entry
+        index = self.tree.append(merkle.leaf_hash(entry))
+        size = self.tree.size
+        return {
+            "leaf_index": index,
+            "tree_size": size,
+            "inclusion_proof": [text(one) for one in self.tree.inclusion(index, size)],
+            "checkpoint": self.signer.checkpoint(size, self.tree.root()),
+        }
+
+
 @dataclass
 class FakeFleet:
     """`lose(number)`: the request was done, its answer is lost; `refuse(number)`: an answer in place of the work."""
@@ -61,6 +85,7 @@ class FakeFleet:
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
     issued: list[str] = field(default_factory=list)
     ca: Authority = field(default_factory=Authority)
+    ledger: Ledger = field(default_factory=Ledger)
 
     def send(self, call: Call) -> Answer:
         self.requests.append(call)
@@ -113,7 +138,10 @@ class FakeFleet:
             return refusal("BAD_CSR")
         device_id = session["device_id"]
         self.issued.append(device_id)
-        return answer(bundle(self.ca, device_id, self.ca.issue(request.public_key(), device_id)))
+        return answer(self.bundle(device_id, self.ca.issue(request.public_key(), device_id)))
+
+    def bundle(self, device_id: str, certificate: x509.Certificate) -> dict[str, Any]:
+        return bundle(self.ca, device_id, certificate) | {"ledger": self.ledger.enter(certificate)}
 
 
 def bundle(ca: Authority, device_id: str, certificate: x509.Certificate) -> dict[str, Any]:

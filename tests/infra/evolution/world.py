@@ -47,7 +47,8 @@ def check(
     lost the ids that are `forgotten`."""
     topic = next(topic for topic in CONTRACT.topics.values() if record in topic.records)
     now = replace(record, schema=present)
-    contract = replace(CONTRACT, topics={topic.name: replace(topic, records=(now,))}, records={record.name: now})
+    records = tuple(now if one.name == record.name else one for one in topic.records)
+    contract = replace(CONTRACT, topics={topic.name: replace(topic, records=records)}, records={record.name: now})
     log = MemoryLog({topic.name: PARTITIONS})
     for number, part in written.items():
         for i, values in enumerate(part.values):

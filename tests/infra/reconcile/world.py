@@ -19,15 +19,15 @@ from infra.reconcile.reconcile import DEAD_LETTERS, Reconciliation, Report, View
 from infra.simulator.content import Content
 from infra.simulator.device import Device, Fields, now_micros
 from infra.simulator.host import Host
-from infra.simulator.journal import TOPICS, JournalWriter, Kind
+from infra.simulator.journal import RECORDS, TOPICS, JournalWriter, Kind
 from infra.simulator.series import SOURCES, Series, load
 from projections.catalogue import CATALOGUE
 from projections.projection import Projection, RowProjection
 from schemas.codec import encode
-from schemas.columns import ColumnDecoder
 from schemas.contract import load as load_contract
 from schemas.json_form import RequestForm
 from schemas.log import TopicPartition
+from schemas.record_columns import BatchDecoder, decoder_of
 from schemas.wire import prefix
 from streams.limits import Limit
 from streams.runner import Gap, Runner, writer
@@ -67,8 +67,8 @@ class World:
         self.stores = {view.name: _store(view) for view in CATALOGUE}
         self.letters = MemoryDeadLetters()
         self._letters_logged = 0
-        self._contents = {kind: Content(CONTRACT.topics[topic].record) for kind, topic in TOPICS.items()}
-        self._forms = {kind: RequestForm(CONTRACT.topics[topic].record) for kind, topic in TOPICS.items()}
+        self._contents = {kind: Content(CONTRACT.records[name]) for kind, name in RECORDS.items()}
+        self._forms = {kind: RequestForm(CONTRACT.records[name]) for kind, name in RECORDS.items()}
         for store in self.stores.values():
             store.prepare(1)
 
@@ -95,11 +95,11 @@ class World:
 
     def framed(self, kind: Kind, device: Device, fields: Fields) -> bytes:
         """The record as the ingress would write it."""
-        topic = CONTRACT.topics[TOPICS[kind]]
-        number = self.registry.register(topic.subject(topic.record), topic.record.schema)
+        topic, record = CONTRACT.topics[TOPICS[kind]], CONTRACT.records[RECORDS[kind]]
+        number = self.registry.register(topic.subject(record), record.schema)
         stamped = {"event_id": str(uuid4()), "device_id": device.id, "received_at": now_micros()}
         values = {**self._forms[kind].parse(msgspec.json.encode(fields)), **stamped}
-        return prefix(number) + encode(topic.record, values)
+        return prefix(number) + encode(record, values)
 
     # --- the carrier's part
 
@@ -120,8 +120,8 @@ class World:
                 for batch in self.log.read(source, max(position, bounds[source][0]), bounds[source][1]):
                     runner.handle(batch)
 
-    def _decoders(self, view: Projection) -> dict[str, ColumnDecoder]:
-        return {topic: ColumnDecoder(CONTRACT.topics[topic].record, self.registry.schema) for topic in view.topics}
+    def _decoders(self, view: Projection) -> dict[str, BatchDecoder]:
+        return {topic: decoder_of(CONTRACT.topics[topic], self.registry.schema) for topic in view.topics}
 
     def _letter(self, letter: DeadLetter) -> bytes:
         topic = CONTRACT.topics[DEAD_LETTERS]

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from infra.simulator.journal import TOPICS, Kind
+from infra.simulator.journal import RECORDS, TOPICS, Kind
 from schemas.contract import load
 from schemas.json_form import RequestForm, Violations
 
@@ -32,7 +32,7 @@ class FakeIngress:
 
     def __post_init__(self) -> None:
         contract = load()
-        self._forms = {kind: RequestForm(contract.topics[topic].record) for kind, topic in TOPICS.items()}
+        self._forms = {kind: RequestForm(contract.records[name]) for kind, name in RECORDS.items()}
 
     def take(self, kind: Kind, device_id: str, member: bytes) -> dict[str, Any]:
         try:

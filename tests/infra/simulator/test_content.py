@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.simulator.content import Content
-from infra.simulator.journal import TOPICS
+from infra.simulator.journal import RECORDS as NAMES
 from schemas.codec import decode, encode
 from schemas.columns import ColumnDecoder
 from schemas.contract import RecordType, load
@@ -18,7 +18,7 @@ from tests.schemas.records import within
 
 CONTRACT = load()
 ENCODED = msgspec.json.Encoder(order="sorted").encode
-RECORDS = [CONTRACT.topics[topic].record for topic in TOPICS.values()]
+RECORDS = [CONTRACT.records[name] for name in NAMES.values()]
 OBJECTS = st.dictionaries(
     st.text(max_size=5), st.none() | st.floats(-1e9, 1e9) | st.text(max_size=5) | st.integers(-9, 9), max_size=4
 )
