@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from connectors.registration.configuration import Sections
 from connectors.registration.faults import RegistrationProblem
 
 
@@ -74,6 +75,14 @@ class CertificateAnswer(Struct):
     api_endpoints: dict[str, str]
     initial_config: dict[str, Any]
     registration_complete: bool = True
+
+
+class Configuration(Struct):
+    """A device's configuration; `version` changes with its content."""
+
+    device_id: str
+    version: str
+    config: Sections
 
 
 class StateAnswer(Struct):
@@ -148,5 +157,5 @@ class MassRevocationAnswer(Struct):
 
 REGISTRATION_DOCUMENTS = (
     *(RegistrationProblem, ClaimTokenAnswer, ClaimStatus, SessionAnswer, ChallengeAnswer, CertificateAnswer, StateAnswer),
-    *(ResetAnswer, PreRegistered, BulkAnswer, RevokedAnswer, ExceptionAnswer, MassRevocationAnswer),
+    *(Configuration, ResetAnswer, PreRegistered, BulkAnswer, RevokedAnswer, ExceptionAnswer, MassRevocationAnswer),
 )

@@ -42,8 +42,8 @@ class Claim:
 
 
 class Lookups(Protocol):
-    """Each may raise RegistrationFault: 503 REG-009, the store is away. What was decided a moment ago is waited for, a little:
-    None means that there is no such thing."""
+    """Each may raise RegistrationFault: 503 REG-009, the store is away. What was decided a moment ago is waited for, a
+    little: None means that there is no such thing."""
 
     async def device(self, device_id: str, serial: str | None = None) -> Device | None:
         """A device by its id in the fleet; `serial`: of its certificate, where it is the device that asks."""
