@@ -17,17 +17,16 @@ The scripts address the documents by prefix, which a Redis Cluster does not allo
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import redis
-from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from connectors.ports import Away, Change, Conflict, Document, Loaded, Moved, Superseded
+from connectors.ports import Change, Conflict, Document, Loaded, Moved, Superseded
+from connectors.redis_faults import answering
 from schemas.log import TopicPartition
 
 REVISION = "_revision"
@@ -37,38 +36,6 @@ TIMEOUT = 5.0  # seconds; a Redis that is stopped or unreachable is Away after t
 SCAN_COUNT = 1_000  # documents of one step of scan and drop: bounds memory here and the time that Redis is busy
 
 SCRIPTS = Path(__file__).parent / "lua"
-
-WRONG_SETTINGS = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError)
-"""Redis answers, and will never let us in: a wrong setting, though some of these derive from ConnectionError."""
-
-NOT_NOW = (
-    exceptions.ConnectionError,
-    exceptions.TimeoutError,
-    exceptions.ReadOnlyError,
-    exceptions.OutOfMemoryError,
-    exceptions.TryAgainError,
-    exceptions.ClusterDownError,
-    exceptions.MasterDownError,
-)
-
-# A refusal inside a script arrives as a script error that quotes it ("... @user_script:7: -OOM command not allowed"),
-# and some refusals have no exception class of their own. All of them come before the first write of a script.
-_REFUSAL = re.compile(r"(?:^|-)(?:LOADING|READONLY|OOM|MISCONF|NOREPLICAS|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|UNKILLABLE) ")
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Turns every way in which Redis cannot answer for now into `Away`; faults of ours pass."""
-    try:
-        yield
-    except WRONG_SETTINGS:
-        raise
-    except NOT_NOW as error:
-        raise Away(f"Redis: {error}") from error
-    except exceptions.ResponseError as error:
-        if _REFUSAL.search(str(error)):
-            raise Away(f"Redis: {error}") from error
-        raise
 
 
 class RedisKeyedStore:
@@ -96,11 +63,11 @@ class RedisKeyedStore:
         self._documents = msgspec.msgpack.Decoder(list[Document])
 
     def live(self) -> int:
-        with _answering():
+        with answering():
             return int(self._redis.get(self._live) or 1)
 
     def versions(self) -> list[int]:
-        with _answering():
+        with answering():
             held = self._redis.sunion([self._versions, self._dropping])
         return sorted(int(version) for version in held)
 
@@ -109,7 +76,7 @@ class RedisKeyedStore:
             self._erase(version)  # a drop that did not come to its end: its documents must not be found again
 
     def positions(self, version: int) -> dict[TopicPartition, int]:
-        with _answering():
+        with answering():
             stored: dict[Any, Any] = self._redis.hgetall(self._positions(version))
         return {TopicPartition.parse(source.decode()): int(offset) for source, offset in stored.items()}
 
@@ -159,7 +126,7 @@ class RedisKeyedStore:
 
     def _run(self, script: str, names: Sequence[str], arguments: Sequence[str | int | bytes]) -> Any:
         """The answer of a script, which Redis runs alone."""
-        with _answering():
+        with answering():
             return self._scripts[script](keys=names, args=arguments)
 
     def _fetch(self, version: int, keys: Sequence[str]) -> Iterator[tuple[Document, int]]:
@@ -172,7 +139,7 @@ class RedisKeyedStore:
         """The keys of the version's documents, some at a time."""
         prefix, cursor = self._prefix(version), 0
         while True:
-            with _answering():
+            with answering():
                 # Nothing in a view's name or a version number is special in a pattern.
                 found: Any = self._redis.scan(cursor, match=f"{prefix}*", count=SCAN_COUNT)
             cursor, names = found
@@ -187,7 +154,7 @@ class RedisKeyedStore:
             arguments: list[str | int | bytes] = [version, self._prefix(version), msgspec.msgpack.encode(keys)]
             if not self._run("erase", [self._dropping], arguments):
                 return
-        with _answering():
+        with answering():
             self._redis.srem(self._dropping, str(version))
 
     def _prefix(self, version: int) -> str:

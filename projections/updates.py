@@ -68,6 +68,21 @@ def _apply(old: str | None, update: Update) -> str | None:
     return _encode({**update.payload, "order": update.order}).decode()
 
 
+_payload = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def payloads(document: Mapping[str, str]) -> dict[str, Any]:
+    """What the fields of a document say: of an Add or Most its number, of a Newest its payload (without the order)."""
+    found: dict[str, Any] = {}
+    for name, text in document.items():
+        if text.startswith("{"):
+            found[name] = _payload(text)
+            del found[name]["order"]
+        else:
+            found[name] = int(text)
+    return found
+
+
 def merge(parts: Iterable[Mapping[str, Update]]) -> dict[str, Update]:
     """Several keys' worth of updates of one key as one: the same as applying them one after the other."""
     merged: dict[str, Update] = {}
