@@ -44,6 +44,10 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--seed", type=int, default=0, metavar="S", help="of what is drawn (default 0)")
     command.add_argument("--faults", default="", metavar="NAME=SHARE,...", help=_fault_help())
+    _add_manner(command)
+
+
+def _add_manner(command: argparse.ArgumentParser) -> None:
     command.add_argument("--batch", type=_positive, default=1, metavar="N", help="uploads in a request (default 1)")
     command.add_argument("--connections", type=_positive, default=8, metavar="N", help="connections (default 8)")
     command.add_argument("--heartbeat", type=duration, default=10.0, metavar="10s", help="between a device's heartbeats")
