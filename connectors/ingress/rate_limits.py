@@ -4,7 +4,6 @@ A batch of uploads is one request: the limits are there to keep requests apart, 
 """
 
 import math
-from collections.abc import Mapping
 
 from connectors.guards import Quota, RateLimiter, Taken
 from connectors.http.request import Fault, Request
@@ -56,9 +55,3 @@ def headers(quota: Quota, taken: Taken) -> list[tuple[bytes, bytes]]:
 def seconds(micros: int) -> int:
     """Whole seconds, no fewer than it takes."""
     return math.ceil(micros / 1_000_000)
-
-
-def quotas(registrations: int, heartbeats: int, uploads: int) -> Mapping[str, Quota]:
-    """Limits an hour (third source document, 6.1), by the name that routes give; 0: none."""
-    limits = {"registration": registrations, "heartbeat": heartbeats, "data": uploads}
-    return {name: Quota(name, requests, 3600) for name, requests in limits.items() if requests}
