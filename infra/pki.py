@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from connectors import private_files
 from connectors.authority.file_keys import FileKeys
+from connectors.authority.issuing import CertificateAuthority, Options
 from connectors.authority.port import Keys, NoKey
 from infra.pki_files import Pki
 from infra.pki_making import ROOT, Making
@@ -81,6 +82,20 @@ def keys(settings: Settings) -> Keys:
     folder = at(settings).folder
     passphrase = settings.ca_passphrase.encode() or _secret(folder / "passphrase")
     return FileKeys(folder / "keys", passphrase)
+
+
+def authority(settings: Settings) -> CertificateAuthority:
+    """The authority that signs for devices; what it needs is made if it is missing.
+
+    Raises:
+        SettingError: as `ensure`.
+        connectors.ports.Away: the keys' keeper does not answer.
+    """
+    pki = ensure(settings)
+    options = Options(settings.authority, settings.certificate_days, settings.crl_seconds, settings.crl_delta_seconds)
+    with _explained():
+        secret = serial_secret(settings)
+        return CertificateAuthority(options, keys(settings), pki.certificate(ROOT), pki.issuing, secret)
 
 
 def pepper(settings: Settings) -> bytes:
