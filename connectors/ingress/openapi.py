@@ -13,6 +13,8 @@ from connectors.ingress.rest_answers import REST_DOCUMENTS
 from connectors.ingress.v3_bodies import V3_BODIES
 from connectors.ingress.v3_records_answers import V3_RECORD_DOCUMENTS
 from connectors.ingress.v3_resources import V3_DOCUMENTS
+from connectors.registration.bodies import REGISTRATION_BODIES
+from connectors.registration.documents import REGISTRATION_DOCUMENTS
 from schemas.json_form import RequestForm
 
 REF = "#/components/schemas/{name}"
@@ -89,7 +91,17 @@ def answers(name: str, batch: bool = False, faults: Sequence[int] = tuple(FAULTS
 
 def document(routes: Sequence[Route]) -> bytes:
     """The whole document, as JSON."""
-    documents = (*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES, *V3_RECORD_DOCUMENTS, *LOG_DOCUMENTS, Issued)
+    documents = (
+        *DOCUMENTS,
+        *REST_DOCUMENTS,
+        *V3_DOCUMENTS,
+        *V3_BODIES,
+        *V3_RECORD_DOCUMENTS,
+        *LOG_DOCUMENTS,
+        *REGISTRATION_DOCUMENTS,
+        *REGISTRATION_BODIES,
+        Issued,
+    )
     _, components = msgspec.json.schema_components(documents, ref_template=REF)
     paths: dict[str, Schema] = {}
     for route in routes:
@@ -105,7 +117,9 @@ def document(routes: Sequence[Route]) -> bytes:
             },
             "servers": [{"url": "/"}],
             "security": [{"apiKey": []}, {"bearer": []}],
-            "tags": [{"name": name} for name in ("devices", "kafka-rest", "kafka-rest-v3", "log", "operation")],
+            "tags": [
+                {"name": name} for name in ("devices", "kafka-rest", "kafka-rest-v3", "log", "registration", "operation")
+            ],
             "paths": paths,
             "components": {
                 "schemas": components,

@@ -6,11 +6,12 @@ from typing import NamedTuple
 from schemas import certificate_messages as ledger
 from schemas import registration_commands as commands
 from schemas import registration_events as events
-from schemas.messages import Command, Event, Message
+from schemas.messages import Command, Event
 
 REGISTRATION_COMMANDS, REGISTRATION_EVENTS = "fleet.registration.commands", "fleet.registration.events"
 LEDGER_COMMANDS, LEDGER_EVENTS = "fleet.certificates.commands", "fleet.certificates"
 LEDGER_KEY = "ledger"
+TOPICS = (REGISTRATION_COMMANDS, REGISTRATION_EVENTS, LEDGER_COMMANDS, LEDGER_EVENTS)
 
 
 class Asked(NamedTuple):
@@ -73,18 +74,3 @@ def key_of(command: Command) -> str:
         return LEDGER_KEY
     claim = getattr(command, "claim_id", None)
     return str(claim if claim is not None else command.hardware_id)  # type: ignore[attr-defined]
-
-
-def types_of(module: object, kind: type[Message]) -> tuple[type[Message], ...]:
-    """The commands or events that a module of messages declares."""
-    found = (one for one in vars(module).values() if isinstance(one, type) and issubclass(one, kind))
-    return tuple(one for one in found if one.__module__ == module.__name__)  # type: ignore[attr-defined]
-
-
-MESSAGES: Mapping[str, tuple[type[Message], ...]] = {
-    REGISTRATION_COMMANDS: types_of(commands, Command),
-    REGISTRATION_EVENTS: types_of(events, Event),
-    LEDGER_COMMANDS: types_of(ledger, Command),
-    LEDGER_EVENTS: types_of(ledger, Event),
-}
-"""The message types of each topic."""

@@ -17,9 +17,10 @@ from connectors.ingress.options import Header, Producer
 from connectors.ports import Away, Busy
 from connectors.registration import faults
 from connectors.registration.answers import Answers, TooMany
-from connectors.registration.asked import ASKED, LEDGER_EVENTS, MESSAGES, REGISTRATION_EVENTS, key_of
+from connectors.registration.asked import ASKED, LEDGER_EVENTS, REGISTRATION_EVENTS, TOPICS, key_of
 from schemas.certificate_messages import CertificateRefused
 from schemas.contract import Contract
+from schemas.message_types import message_types
 from schemas.messages import Command, Event, Messages
 from schemas.registration_events import CommandRefused
 
@@ -133,7 +134,8 @@ class Commands:
 
 def codecs(contract: Contract, ids: Mapping[str, int], schema_of: Any) -> dict[str, Messages]:
     """The codec of each topic; `ids` by subject, as registered before."""
-    return {
-        topic: Messages(contract.topics[topic], types, lambda subject, _: ids[subject], schema_of)
-        for topic, types in MESSAGES.items()
-    }
+    made = {}
+    for name in TOPICS:
+        topic = contract.topics[name]
+        made[name] = Messages(topic, message_types(topic), lambda subject, _: ids[subject], schema_of)
+    return made

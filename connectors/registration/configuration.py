@@ -14,9 +14,12 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 from msgspec import Meta, Struct
 
+from connectors.signing_keys import Signer
+
 Positive = Annotated[int, Meta(ge=1, le=10_000_000)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 CAMERA = "camera"
+SIGNED_KIND = "device-config"  # the header typ of its signature
 
 
 class Section(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -98,13 +101,6 @@ class BadConfiguration(ValueError):
     """A file of configurations is not what it must be; the message names the place."""
 
 
-class Signer(Protocol):
-    """Signs what devices can check with the published keys."""
-
-    def detached(self, payload: bytes) -> str:
-        """A JWS (ES256) over a payload that it does not hold (RFC 7515, appendix F)."""
-
-
 class Known(Protocol):
     """What a configuration depends on."""
 
@@ -165,7 +161,7 @@ class Configurations:
         version = hashlib.sha256(_canonical(config)).hexdigest()[:16]
         body = _canonical({"device_id": device.device_id, "version": version, "config": config})
         mac = hmac.digest(self.device_key(device.device_id), body, "sha256")
-        return Signed(body, version, self._signer.detached(body), base64.b64encode(mac).decode())
+        return Signed(body, version, detached(self._signer, body), base64.b64encode(mac).decode())
 
     def device_key(self, device_id: str) -> bytes:
         """The key of a device's HMAC."""
@@ -192,6 +188,12 @@ def models(text: str, heartbeat_seconds: float) -> dict[str, Sections]:
             raise BadConfiguration(f"models.{name}: is no table")
         found[name] = _sections(f"models.{name}", _laid_over(base, table))
     return found
+
+
+def detached(signer: Signer, payload: bytes) -> str:
+    """A JWS (ES256) over a payload that it does not hold (RFC 7515, appendix F); the published keys check it."""
+    header, _, signature = signer.sign(payload, SIGNED_KIND).split(".")
+    return f"{header}..{signature}"
 
 
 def _sections(place: str, table: Mapping[str, Any]) -> Sections:

@@ -8,6 +8,7 @@ import msgspec
 
 from connectors.http.request import Answer, Fault, Request
 from connectors.ingress.access import Access
+from connectors.ingress.security_events import Kind, Sighting, Watch
 from connectors.registration.commands import Commands
 from connectors.registration.configuration import Configurations
 from connectors.registration.faults import RegistrationFault
@@ -29,6 +30,7 @@ class Desk:
     lookups: Lookups
     secrets: Secrets
     configurations: Configurations
+    watch: Watch
 
     def user(self, request: Request) -> str:
         """The principal that asks.
@@ -61,6 +63,10 @@ class Desk:
         if not caller:
             return False
         return self.access.fleet(caller) == "admin" or (bool(owner) and self.access.name(caller) == owner)
+
+    def seen(self, request: Request, kind: Kind, subject: str, detail: str) -> None:
+        """Tell of what may be an attack."""
+        self.watch.tell(Sighting(kind, subject, detail, address=request.peer.address))
 
     async def own_device(self, request: Request) -> Device:
         """The device in the path, if it is who asks, or the asking principal's own.

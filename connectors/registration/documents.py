@@ -4,7 +4,6 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from connectors.registration.configuration import Sections
 from connectors.registration.faults import RegistrationProblem
 
 
@@ -82,7 +81,7 @@ class Configuration(Struct):
 
     device_id: str
     version: str
-    config: Sections
+    config: dict[str, Any]
 
 
 class StateAnswer(Struct):

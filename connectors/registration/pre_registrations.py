@@ -19,7 +19,6 @@ from schemas.registration_events import DevicePreRegistered
 log = logging.getLogger(__name__)
 
 CSV, LINES = b"text/csv", (b"application/x-ndjson", b"application/jsonl", b"application/ndjson")
-MOST_ROWS = 100_000
 MOST_AT_ONCE = 500  # rows of all requests together that wait for their answers
 UNAVAILABLE = frozenset({429, 503, 504})
 
@@ -27,7 +26,7 @@ UNAVAILABLE = frozenset({429, 503, 504})
 class PreRegistrations:
     """The handlers."""
 
-    def __init__(self, desk: Desk, most_rows: int = MOST_ROWS) -> None:
+    def __init__(self, desk: Desk, most_rows: int) -> None:
         self._desk, self._most_rows = desk, most_rows
         self._slots = asyncio.Semaphore(MOST_AT_ONCE)
 

@@ -87,7 +87,10 @@ class Sessions:
             key_mode="server" if asked.server_side_key else "csr",
             csr=None if asked.csr is None else reading.csr(asked.csr),
         )
-        return told(await self.certificate(await self._asked(command, request)))
+        event = await self._asked(command, request)
+        if isinstance(event, ChallengeFailed):
+            self._desk.seen(request, "bad_signature", event.hardware_id, f"challenge: {event.detail}")
+        return told(await self.certificate(event))
 
     async def certificate(self, event: Event) -> CertificateAnswer:
         """What is told of a certificate that was made.
@@ -168,6 +171,7 @@ class Sessions:
         if isinstance(event, ClaimAttemptFailed):
             raise RegistrationFault("CLAIM_WRONG", attempts_left=event.attempts_left)
         if isinstance(event, ClaimLocked):
+            self._desk.seen(request, "pin_locked", event.claim_id, f"by {event.hardware_id}: too many wrong PINs")
             raise RegistrationFault("CLAIM_LOCKED")
         if isinstance(event, ChallengeFailed):
             raise RegistrationFault("REG-004", attempts_left=event.attempts_left)
@@ -179,6 +183,8 @@ class Sessions:
         try:
             return await self._desk.commands.ask(command, request)
         except Refusal as refusal:
+            if refusal.event.code == "BAD_CSR":
+                self._desk.seen(request, "bad_csr", refusal.event.hardware_id or "", refusal.event.detail)
             code = faults.SAME_TO_STRANGERS.get(refusal.event.code)
             if code is not None:
                 raise RegistrationFault(code) from None
