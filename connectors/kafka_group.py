@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 StartOf = Callable[[Iterable[TopicPartition]], dict[TopicPartition, int]]
 
-
 MOST_FENCES = 5
 FENCES_SECONDS = 60.0
 
@@ -167,12 +166,15 @@ class GroupReader:
         while not self._stop.is_set():
             while self._requests:
                 self._requests.popleft()()
-            messages = self._consumer.consume(self._options.records, min(0.1, self._options.seconds))
+            messages = self._consumed()
             self._take(messages)
             self._hand_on(caught_up=len(messages) < self._options.records)
             if time.monotonic() - last_commit > 1.0:
                 self._commit()
                 last_commit = time.monotonic()
+
+    def _consumed(self) -> list[Message]:
+        return self._consumer.consume(self._options.records, min(0.1, self._options.seconds))  # type: ignore[no-any-return]
 
     def _take(self, messages: Sequence[Message]) -> None:
         self._heard = now = time.monotonic()
