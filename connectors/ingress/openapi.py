@@ -89,20 +89,16 @@ def answers(name: str, batch: bool = False, faults: Sequence[int] = tuple(FAULTS
     return made
 
 
+DESCRIBED = (
+    *(*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES, *V3_RECORD_DOCUMENTS, *LOG_DOCUMENTS),
+    *(*REGISTRATION_DOCUMENTS, *REGISTRATION_BODIES, Issued),
+)
+"""Every document that an operation takes or answers with."""
+
+
 def document(routes: Sequence[Route]) -> bytes:
     """The whole document, as JSON."""
-    documents = (
-        *DOCUMENTS,
-        *REST_DOCUMENTS,
-        *V3_DOCUMENTS,
-        *V3_BODIES,
-        *V3_RECORD_DOCUMENTS,
-        *LOG_DOCUMENTS,
-        *REGISTRATION_DOCUMENTS,
-        *REGISTRATION_BODIES,
-        Issued,
-    )
-    _, components = msgspec.json.schema_components(documents, ref_template=REF)
+    _, components = msgspec.json.schema_components(DESCRIBED, ref_template=REF)
     paths: dict[str, Schema] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = dict(route.describe)

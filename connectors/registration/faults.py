@@ -86,6 +86,8 @@ class Refusal(Exception):
     def for_administrators(self) -> Fault:
         """The answer to an administrator, who is told all of it."""
         event = self.event
+        if event.code == "CERTIFICATE_UNKNOWN":  # for its device it is forbidden, for an administrator not there
+            return Fault(404, event.code, event.detail)
         if event.code in ERRORS:
             return RegistrationFault(event.code, f"{ERRORS[event.code].message}: {event.detail}")
         return Fault(409, event.code, event.detail)

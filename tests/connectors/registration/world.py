@@ -47,7 +47,7 @@ from tests.streams.decider_harness import Harness
 from tests.streams.ledger.world import SIGNER, PlainAuthority
 
 PEPPER = bytes(range(32))
-BASE_URL = "https://fleet.example:8444"
+BASE_URL = "https://localhost:8444"
 OTHERS = (
     principal("alice", fleet="user"),
     principal("bob", fleet="user"),
