@@ -58,7 +58,7 @@ class Member:
         if self.reader.current(batch):
             self.epochs.add(batch.epoch)
             self.shared.fold(batch)
-            self.reader.folded(batch.source, batch.last + 1)
+            self.reader.folded(batch.source, batch.following)
         self.reader.release()
 
 
@@ -84,12 +84,12 @@ class Shared:
             fresh = batch.since(position)
             if fresh is None:
                 return
-            if fresh.first != position:
+            if fresh.begins != position:
                 # With threads in place of one agent, a later batch may come first: it is a redelivery to come.
-                self.gaps.append(f"{batch.source} {position} {fresh.first}")
+                self.gaps.append(f"{batch.source} {position} {fresh.begins}")
                 return
             self.folded.setdefault(batch.source, []).extend(fresh.values)
-            self.positions[batch.source] = fresh.last + 1
+            self.positions[batch.source] = fresh.following
 
     def wait_for(self, count: int, seconds: float = 40.0) -> None:
         until = time.monotonic() + seconds
