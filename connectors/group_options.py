@@ -8,6 +8,9 @@ class GroupOptions:
     """`records` and `seconds` bound a batch: it is handed on when it has so many records or is so old.
 
     `member` names this member for good (static membership): a restarted worker gets its partitions back at once.
+    `to_the_end`: batches go to the very end of a partition, behind its control records, where they may be empty; a
+    position then comes to be the end.
+
     `session_timeout` (seconds): not heard of for so long, a member loses its partitions.
     """
 
@@ -19,6 +22,7 @@ class GroupOptions:
     seconds: float = 0.05
     slots: int = 2
     session_timeout: float = 10.0
+    to_the_end: bool = False
 
     def configuration(self) -> dict[str, object]:
         """What librdkafka is told."""

@@ -100,8 +100,7 @@ class GroupReader:
         return found
 
     def _high(self, source: TopicPartition) -> int:
-        """The high watermark as of the last fetch; negative while there was none."""
-        return int(self._consumer.get_watermark_offsets(KafkaPartition(*source), cached=True)[1])
+        return int(self._consumer.get_watermark_offsets(KafkaPartition(*source), cached=True)[1])  # negative before a fetch
 
     def folded(self, source: TopicPartition, following: int) -> None:
         """Report a stored position to the group, for those who watch its lag."""
@@ -157,12 +156,15 @@ class GroupReader:
         while not self._stop.is_set():
             while self._requests:
                 self._requests.popleft()()
-            messages = self._consumer.consume(self._options.records, min(0.1, self._options.seconds))
+            messages = self._consumed()
             self._take(messages)
             self._hand_on(caught_up=len(messages) < self._options.records)
             if time.monotonic() - last_commit > 1.0:
                 self._commit()
                 last_commit = time.monotonic()
+
+    def _consumed(self) -> list[Message]:
+        return self._consumer.consume(self._options.records, min(0.1, self._options.seconds))  # type: ignore[no-any-return]
 
     def _take(self, messages: Sequence[Message]) -> None:
         self._heard = time.monotonic()
@@ -176,11 +178,9 @@ class GroupReader:
             else:
                 self._failed(TopicPartition(message.topic(), message.partition()), error)
         for source, run in runs(data):
-            if source in self._epochs:
-                self._read_on(source, run)
+            self._read_on(source, run)
         for source, end in ends.items():
-            if source in self._epochs:
-                self._collected.end(source, end, self._high(source), self._heard)
+            self._collected.end(source, end, self._high(source), self._heard if self._options.to_the_end else None)
 
     def _read_on(self, source: TopicPartition, run: Sequence[Message]) -> None:
         try:

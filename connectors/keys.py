@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
     load_pem_public_key,
 )
+from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
 RSA_BITS = 2048
 """Fewest bits of an RSA key (NIST SP 800-131A: shorter ones are disallowed)."""
@@ -93,3 +94,16 @@ def _rsa(key: rsa.RSAPublicKey, signature: bytes, message: bytes, scheme: paddin
     except InvalidSignature:
         return False
     return True
+
+
+def certified(certificate: bytes) -> bytes:
+    """The key of a certificate (X.509, DER), as `der` gives it.
+
+    Raises:
+        BadKey: it can't be read, or its key is none that the fleet takes.
+    """
+    try:
+        key = load_der_x509_certificate(certificate).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidVersion) as error:
+        raise BadKey(f"no certificate (X.509, DER): {error}") from None
+    return der(checked(key))

@@ -71,19 +71,24 @@ class Collection:
             table.pop(source, None)
 
     def add(self, source: TopicPartition, messages: Sequence[Message], now: float) -> None:
-        """Raises WentBack."""
-        following, first = self._following[source], messages[0].offset()
+        """Records of a partition that is read; those of another are forgotten. Raises WentBack."""
+        following, first = self._following.get(source), messages[0].offset()
+        if following is None:
+            return
         if first < following:
             raise WentBack(f"{source}: offset {first} came after everything below {following} was read")
         pending = self._collecting(source, now)
         pending.extend(messages)
         pending.read_to = self._following[source] = pending.offsets[-1] + 1
 
-    def end(self, source: TopicPartition, end: int, high: int, now: float) -> None:
-        """The client came to the end of the partition, whose high watermark is `high`."""
-        self._ended[source] = end, high
-        if end > self._following[source]:  # control records, or aborted transactions
+    def end(self, source: TopicPartition, end: int, high: int, now: float | None) -> None:
+        """The client came to the end of the partition, whose high watermark is `high`. With a time, a batch is to go up to
+        there; without, nothing is said of what holds no record."""
+        if source not in self._following:
+            return
+        if now is not None and end > self._following[source]:  # control records, or aborted transactions
             self._collecting(source, now).read_to = self._following[source] = end
+        self._ended[source] = self._following[source], high
 
     def position(self, source: TopicPartition) -> int | None:
         """The offset that comes next, or None for a partition that is not read."""

@@ -47,6 +47,7 @@ ERRORS = {
         RegistrationError(
             "BAD_PUBLIC_KEY", 422, "The public key is not acceptable", "Use EC P-256, Ed25519 or RSA of 2048 bits or more"
         ),
+        RegistrationError("BAD_HARDWARE_ID", 422, "The hardware id is not acceptable", "Send the device's serial number"),
         RegistrationError("NOT_OWNER", 403, "The device is not yours", "Ask its owner"),
         RegistrationError(
             "RENEWAL_EARLY", 409, "The certificate is not yet due for renewal", "Renew after two thirds of its life"
@@ -56,5 +57,13 @@ ERRORS = {
         ),
         RegistrationError("CERTIFICATE_REVOKED", 403, "The certificate was revoked", "Register the device again"),
         RegistrationError("CERTIFICATE_UNKNOWN", 403, "The certificate is not in the ledger", "Register the device"),
+        RegistrationError("KEY_IN_USE", 409, "The key was certified for another device", "Make a key of the device's own"),
+        RegistrationError("KEY_REPLACED", 409, "The device has a newer key", "Renew the certificate of the newer key"),
+        RegistrationError("BAD_EXCEPTION", 422, "An exception is for a time to come", "Name a later time"),
+        RegistrationError("BAD_SELECTOR", 422, "It is not said what is to be revoked", "Name an owner or a model, or all"),
+        RegistrationError("REVOCATION_UNKNOWN", 404, "No such revocation waits to be confirmed", "Ask for it anew"),
+        RegistrationError("REVOCATION_EXPIRED", 410, "The revocation was not confirmed in time", "Ask for it anew"),
+        RegistrationError("COUNT_DIFFERS", 409, "Another number of certificates is concerned", "Confirm the number told"),
+        RegistrationError("DONE_ALREADY", 409, "The same was done a moment ago", "Nothing needs to be done"),
     )
 }

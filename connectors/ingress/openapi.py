@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from connectors.http.request import Route
+from connectors.ingress.access_tokens import Issued
 from connectors.ingress.answers import DOCUMENTS
 from connectors.ingress.log_answers import LOG_DOCUMENTS
 from connectors.ingress.rest_answers import REST_DOCUMENTS
@@ -88,7 +89,7 @@ def answers(name: str, batch: bool = False, faults: Sequence[int] = tuple(FAULTS
 
 def document(routes: Sequence[Route]) -> bytes:
     """The whole document, as JSON."""
-    documents = (*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES, *V3_RECORD_DOCUMENTS, *LOG_DOCUMENTS)
+    documents = (*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES, *V3_RECORD_DOCUMENTS, *LOG_DOCUMENTS, Issued)
     _, components = msgspec.json.schema_components(documents, ref_template=REF)
     paths: dict[str, Schema] = {}
     for route in routes:

@@ -1,9 +1,10 @@
 """What an ingress is connected to."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from connectors.cluster import Cluster
+from connectors.ingress.guard_options import Guards, in_memory
 from connectors.ingress.options import Producer
 from connectors.pages import PageReader
 from connectors.ports import LogReader, SchemaRegistry
@@ -13,7 +14,7 @@ from connectors.traces import Tracer
 @dataclass(frozen=True, slots=True)
 class Outside:
     """The ports of one ingress. `make_reader` opens the log, for the recovery at the start, `make_tracer` the marks of
-    requests in it, for those that a crash interrupted."""
+    requests in it, for those that a crash interrupted; `guards`: what the gates of the listeners ask."""
 
     producer: Producer
     registry: SchemaRegistry
@@ -21,3 +22,4 @@ class Outside:
     make_reader: Callable[[], LogReader]
     pages: PageReader
     make_tracer: Callable[[], Tracer]
+    guards: Guards = field(default_factory=in_memory)

@@ -38,7 +38,15 @@ class Member:
 
     def __init__(self, stack: Stack, topic: str, name: str, shared: "Shared", seconds: float = 0.05, slots: int = 2) -> None:
         options = GroupOptions(
-            stack.settings.kafka, topic, name, (topic,), records=50, seconds=seconds, slots=slots, session_timeout=6.0
+            stack.settings.kafka,
+            topic,
+            name,
+            (topic,),
+            records=50,
+            seconds=seconds,
+            slots=slots,
+            session_timeout=6.0,
+            to_the_end=True,
         )
         self.shared, self.name = shared, name
         self.hold = threading.Event()
