@@ -27,6 +27,7 @@ from connectors import private_files
 from connectors.authority.file_keys import FileKeys
 from connectors.authority.issuing import CertificateAuthority, Options
 from connectors.authority.port import Keys, NoKey
+from connectors.authority.token_keys import Token, TokenKeys
 from infra.pki_files import Pki
 from infra.pki_making import ROOT, Making
 from infra.settings import SettingError, Settings
@@ -79,6 +80,9 @@ def keys(settings: Settings) -> Keys:
     Raises:
         private_files.Exposed: the passphrase's file is readable by others.
     """
+    if settings.pkcs11_module:
+        token = Token(settings.pkcs11_module, settings.pkcs11_token, settings.pkcs11_pin, settings.pkcs11_label)
+        return TokenKeys(token)
     folder = at(settings).folder
     passphrase = settings.ca_passphrase.encode() or _secret(folder / "passphrase")
     return FileKeys(folder / "keys", passphrase)

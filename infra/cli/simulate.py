@@ -44,6 +44,10 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--seed", type=int, default=0, metavar="S", help="of what is drawn (default 0)")
     command.add_argument("--faults", default="", metavar="NAME=SHARE,...", help=_fault_help())
+    _add_manner(command)
+
+
+def _add_manner(command: argparse.ArgumentParser) -> None:
     command.add_argument("--batch", type=_positive, default=1, metavar="N", help="uploads in a request (default 1)")
     command.add_argument("--connections", type=_positive, default=8, metavar="N", help="connections (default 8)")
     command.add_argument("--heartbeat", type=duration, default=10.0, metavar="10s", help="between a device's heartbeats")
@@ -89,29 +93,16 @@ def _speed(text: str) -> float:
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Run a simulation; exit code 0: every upload was acknowledged."""
     from infra.device.registration import NotTrusted
-    from infra.simulator.faults import FaultError, Faults
-    from infra.simulator.fleet import Plan
+    from infra.simulator.faults import FaultError
     from infra.simulator.joining import NotJoined
     from infra.simulator.progress import Progress
     from infra.simulator.run import NotAllowed, Unreachable
     from infra.simulator.series import SeriesMissing
 
     try:
-        faults = Faults.parse(options.faults)
+        plan = _plan(options)
     except FaultError as error:
         return fail(f"--faults: {error}", 2)
-    plan = Plan(
-        devices=options.devices,
-        seconds=options.seconds,
-        rate=options.rate,
-        speed=options.speed,
-        seed=options.seed,
-        faults=faults,
-        batch=options.batch,
-        connections=options.connections,
-        heartbeat=options.heartbeat,
-        drain=options.drain,
-    )
     try:
         with Progress(quiet=options.json) as progress:
             way = _over_mtls if options.mtls else _plain
@@ -127,6 +118,28 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     else:
         print(_sentence(name, tally))
     return 1 if tally.unacknowledged or tally.refused or tally.joining else 0
+
+
+def _plan(options: argparse.Namespace) -> "Plan":
+    """
+    Raises:
+        FaultError
+    """
+    from infra.simulator.faults import Faults
+    from infra.simulator.fleet import Plan
+
+    return Plan(
+        devices=options.devices,
+        seconds=options.seconds,
+        rate=options.rate,
+        speed=options.speed,
+        seed=options.seed,
+        faults=Faults.parse(options.faults),
+        batch=options.batch,
+        connections=options.connections,
+        heartbeat=options.heartbeat,
+        drain=options.drain,
+    )
 
 
 def _plain(plan: "Plan", settings: Settings) -> "tuple[Lines, Joiner | None]":
