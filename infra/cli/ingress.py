@@ -152,7 +152,7 @@ def access_of(settings: Settings, key: str, contract: "Contract") -> "Access":
         others = PrincipalsFile(settings.principals_file)
     except BadPrincipals as error:
         raise SettingError(str(error)) from None
-    return Access(key, Rights(write, read, manage), contract, others)
+    return Access(key, Rights(write, read, manage, fleet="admin"), contract, others)
 
 
 def _registry(settings: Settings) -> "SchemaRegistry":

@@ -31,7 +31,7 @@ from tests.connectors.ingress.fakes import FakeProducer, FakeRegistry
 KEY = "a-key-of-tests-0123456789"
 CONTRACT = load()
 PARTITIONS = 6
-EVERYTHING = Rights(write=("*",), manage=("*",))
+EVERYTHING = Rights(write=("*",), manage=("*",), fleet="admin")
 
 
 @dataclass
