@@ -7,7 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from connectors.registration.routes import ANSWERED
 from schemas.registration_errors import ERRORS
 from tests.connectors.ingress.served import KEY, key_of
 from tests.connectors.registration.devices import text
@@ -73,3 +75,15 @@ def test_neither_token_nor_pin_is_in_the_log(running: World) -> None:
     assert made["claim_id"].encode() in written
     assert secret.encode() not in written
     assert made["fallback_pin"].encode() not in written
+
+
+def test_the_description_is_valid_and_has_every_operation(running: World) -> None:
+    document = running.served.client.get("/openapi.json").json()
+    OpenAPIV31SpecValidator(document).validate()
+    described = {
+        operation["operationId"]
+        for path in document["paths"].values()
+        for operation in path.values()
+        if "registration" in operation["tags"]
+    }
+    assert described == ANSWERED.keys()
