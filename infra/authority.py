@@ -1,5 +1,5 @@
-"""The authority process: it alone holds the keys of the issuing authorities and of the ledger, decides the ledger's commands,
-and shows the ledger and the revocation lists to everybody.
+"""The authority process: it alone holds the keys of the issuing authorities and of the ledger, decides the ledger's
+commands, and shows the ledger and the revocation lists to everybody.
 
 Several may run, with different numbers: one decides, the others show and wait to take over.
 """
@@ -33,6 +33,7 @@ from schemas.messages import Command
 from schemas.transparency.notes import LOG, BadNote, Signer
 from streams.aggregate_decider import recall
 from streams.decider import Decider
+from streams.identities import CommandHeaders
 from streams.ledger.entry_reader import EntryReader
 from streams.ledger.machine import COMMANDS, EVENTS, KEY, LedgerMachine
 from streams.ledger.published import Follower, Published
@@ -83,9 +84,7 @@ class AuthorityProcess:
     def _machine(self, partition: int) -> LedgerMachine:
         source = TopicPartition(EVENTS, partition)
         reader = KafkaLog(self._settings.kafka, queued_kilobytes=4_096)
-        return LedgerMachine(
-            self._authority, self._signer.checkpoint, partial(recall, reader, self._codecs[EVENTS], source)
-        )
+        return LedgerMachine(self._authority, self._signer.checkpoint, partial(recall, reader, self._codecs[EVENTS], source))
 
     @property
     def active(self) -> bool:
@@ -160,10 +159,11 @@ class AuthorityProcess:
         self._asked[name] = now
         return True
 
-    def _names(self, name: str) -> dict[str, object]:
+    def _names(self, name: str) -> CommandHeaders:
+        """The same for the same want: asked for twice, it is done once."""
         identity = str(uuid5(NAMESPACE, name))
         now = time.time_ns() // 1000
-        return {"command_id": identity, "correlation_id": identity, "actor": "authority", "issued_at": now}
+        return CommandHeaders(command_id=identity, correlation_id=identity, actor="authority", issued_at=now)
 
 
 def signer(settings: Settings) -> Signer:

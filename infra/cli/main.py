@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from infra.cli import (
+    authority,
     bench,
     chaos,
     device,
@@ -29,6 +30,7 @@ COMMANDS = (
     schema,
     registry,
     ingress,
+    authority,
     principal,
     worker,
     device,
