@@ -146,9 +146,7 @@ def test_what_it_says_of_itself(fleet: Fleet) -> None:
     assert document([])
 
 
-def test_the_second_process_takes_over(
-    stack: Stack, fleet: Fleet, recorded: RecordCertificate, tmp_path: Path
-) -> None:
+def test_the_second_process_takes_over(stack: Stack, fleet: Fleet, recorded: RecordCertificate, tmp_path: Path) -> None:
     """The first one is stopped in the middle (SIGSTOP: to the group it is dead, and it may come back)."""
     with free_ports(1) as (port,):
         own = replace(stack.settings, authority_port=port, authority_url=stack.settings.authority)
