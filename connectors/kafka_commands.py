@@ -4,7 +4,7 @@ As for a view, but that the group's committed offset is the truth: it was commit
 decided. And a command is handed on at once, because somebody waits for its answer.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -74,8 +74,8 @@ class CommandReader(GroupReader):
         self._member = consumer.consumer_group_metadata()
         super()._on_assign(consumer, partitions)
 
-    def _begin(self, sources: Iterable[TopicPartition]) -> None:
-        super()._begin(sources)
+    def _begin(self, sources: Iterable[TopicPartition], starts: Mapping[TopicPartition, int]) -> None:
+        super()._begin(sources, starts)
         current = set(self._epochs.values())
         self._members = {epoch: member for epoch, member in self._members.items() if epoch in current}
         self._members[self._epoch] = self._member
