@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from infra.cli import (
     authority,
     bench,
+    ca,
     chaos,
     device,
     ingress,
@@ -39,6 +40,7 @@ COMMANDS = (
     projection,
     bench,
     chaos,
+    ca,
 )
 
 EXIT_CODES = """exit codes:
