@@ -151,7 +151,7 @@ class DeciderRunner:
         gauge = stand.gauge.check(len(fresh), [fault.place for fault in read.faults])
         self._set_aside(stand, fresh, read)
         stand.gauge = gauge
-        return _Part(stand, batch.source, read.commands, fresh.last + 1), len(read.faults)
+        return _Part(stand, batch.source, read.commands, fresh.following), len(read.faults)
 
     def _set_aside(self, stand: _Stand, batch: Batch, read: Read) -> None:
         letters = [
