@@ -1,5 +1,8 @@
 """The ingress's listeners: what each lets through, and what is counted of it."""
 
+import logging
+import time
+
 from connectors.http.app import HttpApp
 from connectors.http.body import BodyReader
 from connectors.http.listener import FAILURES, HandshakeFailed
@@ -13,6 +16,10 @@ from connectors.ingress.rate_limits import RateLimits
 from connectors.ingress.security_events import SecurityEvents
 from connectors.ingress.signed_requests import SignedRequests
 from connectors.ingress.token_routes import token_routes
+
+log = logging.getLogger(__name__)
+
+LOG_SECONDS = 1.0  # between two lines about failed handshakes, so that nobody floods the log
 
 
 class Entrances:
@@ -32,6 +39,7 @@ class Entrances:
             DATA: Gate(DATA, keeper, options.quotas),
         }
         self.failed = {(name, reason): 0 for name in (REGISTRATION, DATA) for reason in FAILURES}
+        self._told, self._untold = float("-inf"), 0  # when failed handshakes were last logged, and how many since
 
     def routes(self) -> list[Route]:
         return token_routes(self.tokens)
@@ -43,6 +51,11 @@ class Entrances:
     def handshake_failed(self, listener: str) -> HandshakeFailed:
         def failed(reason: str, address: str, said: str) -> None:
             self.failed[listener, reason] += 1
+            self._untold += 1
+            if time.monotonic() - self._told > LOG_SECONDS:
+                context = {"listener": listener, "reason": reason, "address": address, "failures": self._untold}
+                log.info("TLS handshakes failed, the last one: %s", said, extra={"context": context})
+                self._told, self._untold = time.monotonic(), 0
             self._gates[listener].handshake_failed(reason, address, said)
 
         return failed

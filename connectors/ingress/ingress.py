@@ -4,6 +4,7 @@ import asyncio
 import copy
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 
 from confluent_kafka import KafkaException
@@ -58,6 +59,7 @@ from connectors.ingress.v3_records_target import Tools
 from connectors.ingress.v3_scope import V3Scope
 from connectors.ports import Away
 from connectors.process import give_back_memory, spare_collector
+from connectors.registration.registration import Registration, Shared
 from schemas import asyncapi
 from schemas.contract import Contract, RecordType
 from schemas.json_form import RequestForm
@@ -96,11 +98,13 @@ class Ingress:
         self.metrics.watch(outside.producer, self._deadlines, self.uploads, deliveries.writer)
         self.metrics.watch_retries(self.retries)
         self.metrics.registry.register(GuardCounts(self.entrances))
+        self.registration = self._registration(access)
         self.routes = [
             *self._device_routes(access),
             *self._rest_routes(access, deliveries),
             *self._log_routes(access),
             *self.entrances.routes(),
+            *(self.registration.routes if self.registration else ()),
             *self._operation_routes(),
         ]
         application = HttpApp("ingress", self.routes, access.caller, self.bodies, self.metrics.answered)
@@ -109,7 +113,18 @@ class Ingress:
 
     def _device_routes(self, access: Access) -> list[Route]:
         devices = DeviceApi(self._options, self.bodies, self.forms, self.uploads, self._deadlines)
-        return device_routes(devices, self.forms, access.check_devices)
+        made = device_routes(devices, self.forms, access.check_devices)
+        if self.registration is None:
+            return made
+        watching = self.registration.activations.watching
+        return [replace(one, handler=watching(one.handler)) if one.path.endswith("/heartbeat") else one for one in made]
+
+    def _registration(self, access: Access) -> Registration | None:
+        options, ports, outside = self._options.registration, self._outside.registration, self._outside
+        if options is None or ports is None:
+            return None
+        shared = Shared(self.bodies, outside.producer, outside.pages, outside.guards.signer, self.security)
+        return Registration(options, ports, self._contract, access, shared)
 
     def _retries(self, access: Access, deliveries: Deliveries) -> Retries:
         remembered = RequestMemory(self._options.idempotency_bytes, int(self._options.idempotency_seconds * 1e6))
@@ -152,7 +167,8 @@ class Ingress:
 
     def checks(self) -> dict[str, str]:
         """For each part that must work "ok", or what is wrong."""
-        return {"broker": self._outside.producer.away or OK, "recovery": self._recovery or OK}
+        found = {"broker": self._outside.producer.away or OK, "recovery": self._recovery or OK}
+        return found | ({"registration": self.registration.commands.away or OK} if self.registration else {})
 
     async def prepare(self) -> None:
         """Register the schemas, learn from the log what was accepted before, open for uploads. Waits for broker and
@@ -173,6 +189,8 @@ class Ingress:
             uploads.open(ids[uploads.kind.topic])
         self.security.open(ids[SECURITY_TOPIC])
         self.retries.open()
+        if self.registration is not None:
+            self.registration.open(ids, self._schema_ids, self._options.request_deadline)
         self._recovery = ""
         log.info("ready", extra={"context": {"receipts": len(self._upload_ledger), "devices": len(self._device_ledger)}})
         await self._look_up()
@@ -193,6 +211,8 @@ class Ingress:
         ids = {kind.topic: self._schema_ids.of(self._contract.topics[kind.topic], kind.record) for kind in kinds.values()}
         security = self._contract.topics[SECURITY_TOPIC]
         ids[SECURITY_TOPIC] = self._schema_ids.of(security, security.record)
+        if self.registration is not None:
+            ids |= self.registration.registered(self._schema_ids)
         reader = self._outside.make_reader()
         try:
             for ledger, names in ((self._upload_ledger, tuple(UPLOAD_TOPICS)), (self._device_ledger, ("devices",))):
