@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from infra.cli import (
     bench,
+    ca,
     chaos,
     device,
     ingress,
@@ -37,6 +38,7 @@ COMMANDS = (
     projection,
     bench,
     chaos,
+    ca,
 )
 
 EXIT_CODES = """exit codes:
