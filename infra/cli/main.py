@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from infra.cli import (
+    authority,
     bench,
     ca,
     chaos,
@@ -30,6 +31,7 @@ COMMANDS = (
     schema,
     registry,
     ingress,
+    authority,
     principal,
     worker,
     device,
