@@ -17,6 +17,7 @@ RUN := $(VENV)/run.stamp
 DEV := $(VENV)/dev.stamp
 JARS := $(VENV)/jars.stamp
 CLIENTS := $(VENV)/clients.stamp
+AUTHORITY := $(VENV)/authority.stamp
 # The tests start processes of their own and wait for them: two at a time keep two cores busy.
 PROCESSES := 2
 
@@ -25,7 +26,7 @@ all: $(RUN) $(JARS)
 run: all
 	$(BIN)/fleetlog run $(if $(FOR),--for $(FOR))
 
-test: $(DEV) $(JARS) $(CLIENTS)
+test: $(DEV) $(JARS) $(CLIENTS) $(AUTHORITY)
 	$(BIN)/fleetlog schema check
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
@@ -34,7 +35,7 @@ chaos: $(DEV) $(JARS)
 	$(BIN)/python -m pytest tests/chaos/test_controls.py
 
 bench: $(DEV) $(JARS)
-	for name in carrier ingress rest sink decode memory; do $(BIN)/fleetlog bench $$name $(ARGS) || exit; done
+	for name in carrier ingress rest sink decode memory registration; do $(BIN)/fleetlog bench $$name $(ARGS) || exit; done
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -75,4 +76,9 @@ $(JARS): infra/stack/jars.toml requirements/run.txt
 # The Node, Go and Java packages and kcat, with which every snippet of docs/clients.md is run.
 $(CLIENTS): $(addprefix tests/clients/,install.py jars.toml go/go.mod go/go.sum node/package-lock.json) $(DEV) $(JARS)
 	$(BIN)/python -m tests.clients.install
+	touch $@
+
+# SoftHSM and zlint, with which the certificate authority is tested.
+$(AUTHORITY): scripts/softhsm.sh $(addprefix tests/connectors/authority/,install.py zlint/go.mod zlint/go.sum) $(DEV)
+	$(BIN)/python -m tests.connectors.authority.install
 	touch $@

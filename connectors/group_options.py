@@ -8,6 +8,9 @@ class GroupOptions:
     """`records` and `seconds` bound a batch: it is handed on when it has so many records or is so old.
 
     `member` names this member for good (static membership): a restarted worker gets its partitions back at once.
+    `to_the_end`: batches go to the very end of a partition, behind its control records, where they may be empty; a
+    position then comes to be the end.
+
     `session_timeout` (seconds): not heard of for so long, a member loses its partitions.
     """
 
@@ -19,6 +22,7 @@ class GroupOptions:
     seconds: float = 0.05
     slots: int = 2
     session_timeout: float = 10.0
+    to_the_end: bool = False
 
     def configuration(self) -> dict[str, object]:
         """What librdkafka is told."""
@@ -36,6 +40,8 @@ class GroupOptions:
             # Where reading starts is told by the view; a position that the log does not hold is a fault to be seen.
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
+            # Says that a partition was read up to its end: behind the last record, and the control records after it.
+            "enable.partition.eof": True,
             "partition.assignment.strategy": "range",
             # The default of one second stalls a fast reader between fetches.
             "fetch.queue.backoff.ms": 10,

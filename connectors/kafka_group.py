@@ -12,34 +12,21 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
+from connectors.group_faults import FENCES_SECONDS, MOST_FENCES, Fenced, LostPosition
 from connectors.group_options import GroupOptions
 from connectors.kafka_log import AWAY
-from connectors.pending_batch import PendingBatch, next_due, runs
+from connectors.pending_batch import Collection, WentBack, next_due, runs
 from connectors.ports import Away
 from schemas.log import Batch, TopicPartition
 
 log = logging.getLogger(__name__)
 
 StartOf = Callable[[Iterable[TopicPartition]], dict[TopicPartition, int]]
-
-
-MOST_FENCES = 5
-FENCES_SECONDS = 60.0
-
-
-class Fenced(Exception):
-    """The group knows another member of this name, and the client is of no use any more: a broker that came back without
-    what it heard last, or a second process of the same name. Joining anew is the cure of the first; the second shows by
-    MOST_FENCES of them within FENCES_SECONDS."""
-
-
-class LostPosition(Exception):
-    """The log no longer holds (or does not yet hold) the record at the view's position."""
 
 
 class GroupReader:
@@ -63,8 +50,7 @@ class GroupReader:
         self._epochs: dict[TopicPartition, int] = {}
         self._given_up: dict[TopicPartition, int] = {}
         self._epoch = 0
-        self._starts: dict[TopicPartition, int] = {}
-        self._pending: dict[TopicPartition, PendingBatch] = {}
+        self._collected = Collection()
         self._requests: deque[Callable[[], None]] = deque()
         self._folded: dict[TopicPartition, int] = {}
         self._heard = time.monotonic()
@@ -102,16 +88,19 @@ class GroupReader:
         return list(self._epochs)
 
     def ends(self) -> dict[TopicPartition, int]:
-        """For each assigned partition the log's end as of the last fetch: for the lag gauge."""
+        """For each assigned partition the end of what can be read, as of the last fetch: for the lag gauge."""
         found = {}
         for source in self.assigned():
             try:
-                _, high = self._consumer.get_watermark_offsets(KafkaPartition(*source), cached=True)
+                high = self._high(source)
             except RuntimeError:  # the reader's thread has closed the client in this moment: nothing is assigned now
                 return {}
             if high >= 0:
-                found[source] = high
+                found[source] = self._collected.known_end(source, high)
         return found
+
+    def _high(self, source: TopicPartition) -> int:
+        return int(self._consumer.get_watermark_offsets(KafkaPartition(*source), cached=True)[1])  # negative before a fetch
 
     def folded(self, source: TopicPartition, following: int) -> None:
         """Report a stored position to the group, for those who watch its lag."""
@@ -167,31 +156,44 @@ class GroupReader:
         while not self._stop.is_set():
             while self._requests:
                 self._requests.popleft()()
-            messages = self._consumer.consume(self._options.records, min(0.1, self._options.seconds))
+            messages = self._consumed()
             self._take(messages)
             self._hand_on(caught_up=len(messages) < self._options.records)
             if time.monotonic() - last_commit > 1.0:
                 self._commit()
                 last_commit = time.monotonic()
 
+    def _consumed(self) -> list[Message]:
+        return self._consumer.consume(self._options.records, min(0.1, self._options.seconds))  # type: ignore[no-any-return]
+
     def _take(self, messages: Sequence[Message]) -> None:
-        self._heard = now = time.monotonic()
-        data = []
+        self._heard = time.monotonic()
+        data, ends = [], {}
         for message in messages:
             error = message.error()
             if error is None:
                 data.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                ends[TopicPartition(message.topic(), message.partition())] = int(message.offset())
             else:
                 self._failed(TopicPartition(message.topic(), message.partition()), error)
         for source, run in runs(data):
-            if source in self._epochs:
-                self._pending.setdefault(source, PendingBatch(now)).extend(run)
+            self._read_on(source, run)
+        for source, end in ends.items():
+            self._collected.end(source, end, self._high(source), self._heard if self._options.to_the_end else None)
+
+    def _read_on(self, source: TopicPartition, run: Sequence[Message]) -> None:
+        try:
+            self._collected.add(source, run, self._heard)
+        except WentBack as error:
+            self._halt(source)
+            self._on_lost(source, LostPosition(str(error)))
 
     def _failed(self, source: TopicPartition, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET or error.code() == KafkaError.OFFSET_OUT_OF_RANGE:
+            at = self._collected.position(source)
             self._halt(source)
-            start = self._starts.get(source)
-            self._on_lost(source, LostPosition(f"{source}, read from offset {start}: {error.str()}"))
+            self._on_lost(source, LostPosition(f"{source}, read from offset {at}: {error.str()}"))
         elif error.fatal() or error.code() == KafkaError._FATAL:
             raise Fenced(error.str())
         elif error.code() not in AWAY:
@@ -199,15 +201,15 @@ class GroupReader:
             log.warning("%s: %s", source, error.str())
 
     def _hand_on(self, caught_up: bool) -> None:
-        now = time.monotonic()
-        while (source := next_due(self._pending, self._options, caught_up, now)) is not None:
-            pending = self._pending[source]
+        now, collecting = time.monotonic(), self._collected.pending
+        while (source := next_due(collecting, self._options, caught_up, now)) is not None:
+            pending = collecting[source]
             if not self._wait_for_slot():
                 return
-            if self._pending.get(source) is not pending:  # revoked during the wait, and perhaps assigned anew
+            if collecting.get(source) is not pending:  # revoked during the wait, and perhaps assigned anew
                 self._slots.release()
                 continue
-            del self._pending[source]
+            del collecting[source]
             self._deliver(pending.batch(source, self._epochs[source]))
 
     def _wait_for_slot(self) -> bool:
@@ -237,8 +239,7 @@ class GroupReader:
     def _on_assign(self, consumer: Consumer, partitions: Sequence[KafkaPartition]) -> None:
         sources = [TopicPartition(p.topic, p.partition) for p in partitions]
         starts = self._stored(sources)
-        self._begin(sources)
-        self._starts.update(starts)
+        self._begin(sources, starts)
         assigned = [KafkaPartition(s.topic, s.partition, starts[s]) for s in sources]
         consumer.assign(assigned)
         consumer.resume(assigned)  # the client keeps a pause over assignments
@@ -264,20 +265,21 @@ class GroupReader:
                 log.warning("positions of %s: %s", self._options.group, away)
                 self._stop.wait(0.5)
 
-    def _begin(self, sources: Iterable[TopicPartition]) -> None:
+    def _begin(self, sources: Iterable[TopicPartition], starts: Mapping[TopicPartition, int]) -> None:
         self._epoch += 1
         for source in sources:
             self._forget(source)
             self._epochs[source] = self._epoch
+            self._collected.begin(source, starts[source])
 
     def _forget(self, source: TopicPartition) -> None:
-        for table in (self._epochs, self._pending, self._folded):
+        for table in (self._epochs, self._folded):
             table.pop(source, None)
+        self._collected.forget(source)
 
     def _restart(self, sources: Sequence[TopicPartition]) -> None:
         starts = self._stored(sources)
-        self._begin(sources)
-        self._starts.update(starts)
+        self._begin(sources, starts)
         for source in sources:
             self._consumer.seek(KafkaPartition(source.topic, source.partition, starts[source]))
             log.info("reread %s from %d", source, starts[source])

@@ -103,24 +103,28 @@ class KafkaLog:
     def _batches(self, source: TopicPartition, following: int, stop: int) -> Iterator[Batch]:
         while True:
             messages = self._consumed(source, min(self._batch_records, stop - following))
-            wanted, ended = [], False
+            wanted: list[Message] = []
+            end: int | None = None
             for message in messages:
                 error = message.error()
                 if error is None:
                     wanted.append(message)
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    ended = True  # what is left up to `stop` are control records, or records of open transactions
+                    end = int(message.offset())  # behind control records; an open transaction begins here, or nothing
                 elif error.code() in AWAY:
                     raise Away(f"{source}: {error.str()}")
                 else:
                     raise ValueError(f"{source}: {error.str()}")
-            reached = bool(wanted) and wanted[-1].offset() >= stop - 1
-            if reached:
-                wanted = [message for message in wanted if message.offset() < stop]  # holes lead beyond `stop`
-            if wanted:
-                following = wanted[-1].offset() + 1
-                yield batch_of(source, wanted)
-            if ended or reached:
+            read_to = wanted[-1].offset() + 1 if wanted else following
+            if end is not None:
+                read_to = max(read_to, end)
+            if read_to > stop:  # holes lead beyond it
+                wanted = [message for message in wanted if message.offset() < stop]
+            read_to = min(read_to, stop)
+            if read_to > following:
+                yield batch_of(source, wanted, following, read_to)
+                following = read_to
+            if end is not None or following >= stop:
                 return
 
     def _consumed(self, source: TopicPartition, most: int) -> list[Message]:

@@ -171,13 +171,20 @@ class MemoryRowStore(_MemoryViews[Row]):
 
 @dataclass
 class _Kept:
-    """The records of one partition. `first` is the oldest offset kept, `end` the one that the next record gets."""
+    """The records of one partition. `first` is the oldest offset kept, `end` the one that the next record gets; `held` is
+    where a transaction began that is still open."""
 
     first: int = 0
     end: int = 0
+    held: int | None = None
     offsets: list[int] = field(default_factory=list)
     keys: list[bytes | None] = field(default_factory=list)
     values: list[bytes | None] = field(default_factory=list)
+
+    @property
+    def readable(self) -> int:
+        """The offset behind the last record that can be read."""
+        return self.end if self.held is None else self.held
 
 
 class MemoryLog:
@@ -209,6 +216,13 @@ class MemoryLog:
         """Move the end on without records, as an aborted transaction does."""
         self._kept[source].end += offsets
 
+    def hold(self, source: TopicPartition) -> None:
+        """What is added from now on can't be read before `release`, as if it belonged to an open transaction."""
+        self._kept[source].held = self._kept[source].end
+
+    def release(self, source: TopicPartition) -> None:
+        self._kept[source].held = None
+
     def truncate(self, source: TopicPartition, before: int) -> None:
         """Forget the records below `before`, as retention does."""
         kept = self._kept[source]
@@ -222,21 +236,27 @@ class MemoryLog:
         unknown = wanted - {source.topic for source in self._kept}
         if unknown:
             raise Away(f"there is no topic {', '.join(sorted(unknown))} yet")
-        return {source: (kept.first, kept.end) for source, kept in self._kept.items() if source.topic in wanted}
+        return {source: (kept.first, kept.readable) for source, kept in self._kept.items() if source.topic in wanted}
 
     def read(self, source: TopicPartition, start: int, stop: int) -> Iterator[Batch]:
         self._answer()
         if start >= stop:
             return
         kept = self._kept[source]
-        if not kept.first <= start <= kept.end:
+        if not kept.first <= start <= kept.readable:
             raise ValueError(
-                f"{source}: the log holds the offsets from {kept.first} to {kept.end}, it can't be read from {start}"
+                f"{source}: the log holds the offsets from {kept.first} to {kept.readable}, it can't be read from {start}"
             )
+        stop = min(stop, kept.readable)
         low, high = bisect_left(kept.offsets, start), bisect_left(kept.offsets, stop)
+        following = start
         for at in range(low, high, self._batch_records):
             part = slice(at, min(at + self._batch_records, high))
-            yield Batch(source, offsets_of(kept.offsets[part]), kept.keys[part], kept.values[part])
+            begins, following = following, stop if part.stop == high else kept.offsets[part.stop - 1] + 1
+            offsets = offsets_of(kept.offsets[part])
+            yield Batch(source, offsets, kept.keys[part], kept.values[part], 0, begins, following)
+        if following < stop:
+            yield Batch(source, range(following, following), [], [], 0, following, stop)
 
     def close(self) -> None:
         """Nothing is open."""

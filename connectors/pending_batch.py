@@ -17,10 +17,12 @@ class PendingBatch:
     """Records of one partition since the moment `since`. Keeps what a batch has of a message and not the message, whose
     object is as large as a small record."""
 
-    __slots__ = ("keys", "offsets", "since", "values")
+    __slots__ = ("keys", "offsets", "read_from", "read_to", "since", "values")
 
-    def __init__(self, since: float = 0.0) -> None:
-        self.since = since
+    def __init__(self, since: float = 0.0, read_from: int | None = None) -> None:
+        """`read_from`, `read_to`: see Batch."""
+        self.since, self.read_from = since, read_from
+        self.read_to: int | None = None
         self.offsets: list[int] = []
         self.keys: list[bytes | None] = []
         self.values: list[bytes | None] = []
@@ -35,13 +37,81 @@ class PendingBatch:
         self.values.extend(map(Message.value, messages))
 
     def batch(self, source: TopicPartition, epoch: int = 0) -> Batch:
-        return Batch(source, offsets_of(self.offsets), self.keys, self.values, epoch)
+        """The records so far, of which there may be none if `read_from` and `read_to` are known."""
+        offsets = offsets_of(self.offsets)
+        if not self.offsets and self.read_from is not None:
+            offsets = range(self.read_from, self.read_from)
+        return Batch(source, offsets, self.keys, self.values, epoch, self.read_from, self.read_to)
 
 
-def batch_of(source: TopicPartition, messages: Sequence[Message]) -> Batch:
-    """A batch of data messages (no errors among them) of one partition."""
-    pending = PendingBatch()
+class WentBack(Exception):
+    """A record came that is no later than what was read already; the message says which."""
+
+
+class Collection:
+    """What was read of partitions, each from its start on without a break.
+
+    That nothing is left out between two records is the client's word: it gives out records in the broker's order from
+    where it was told to start, and passes over only what is no data record. That it came to the partition's end is its
+    word too, so that the offsets behind the last record are known to hold none.
+    """
+
+    def __init__(self) -> None:
+        self.pending: dict[TopicPartition, PendingBatch] = {}
+        self._following: dict[TopicPartition, int] = {}
+        self._ended: dict[TopicPartition, tuple[int, int]] = {}
+
+    def begin(self, source: TopicPartition, start: int) -> None:
+        """The partition is read from `start` on."""
+        self.forget(source)
+        self._following[source] = start
+
+    def forget(self, source: TopicPartition) -> None:
+        for table in (self.pending, self._following, self._ended):
+            table.pop(source, None)
+
+    def add(self, source: TopicPartition, messages: Sequence[Message], now: float) -> None:
+        """Records of a partition that is read; those of another are forgotten. Raises WentBack."""
+        following, first = self._following.get(source), messages[0].offset()
+        if following is None:
+            return
+        if first < following:
+            raise WentBack(f"{source}: offset {first} came after everything below {following} was read")
+        pending = self._collecting(source, now)
+        pending.extend(messages)
+        pending.read_to = self._following[source] = pending.offsets[-1] + 1
+
+    def end(self, source: TopicPartition, end: int, high: int, now: float | None) -> None:
+        """The client came to the end of the partition, whose high watermark is `high`. With a time, a batch is to go up to
+        there; without, nothing is said of what holds no record."""
+        if source not in self._following:
+            return
+        if now is not None and end > self._following[source]:  # control records, or aborted transactions
+            self._collecting(source, now).read_to = self._following[source] = end
+        self._ended[source] = self._following[source], high
+
+    def position(self, source: TopicPartition) -> int | None:
+        """The offset that comes next, or None for a partition that is not read."""
+        return self._following.get(source)
+
+    def known_end(self, source: TopicPartition, high: int) -> int:
+        """Up to where a partition whose high watermark is `high` can be read, as far as that is known: not beyond the end
+        that was come to (a transaction that is still open begins there), unless there was more since."""
+        end, high_then = self._ended.get(source, (high, high))
+        return end if high == high_then else high
+
+    def _collecting(self, source: TopicPartition, now: float) -> PendingBatch:
+        pending = self.pending.get(source)
+        if pending is None:
+            pending = self.pending[source] = PendingBatch(now, self._following[source])
+        return pending
+
+
+def batch_of(source: TopicPartition, messages: Sequence[Message], read_from: int, read_to: int) -> Batch:
+    """A batch of data messages (no errors among them) of one partition, all that there are in [read_from, read_to)."""
+    pending = PendingBatch(read_from=read_from)
     pending.extend(messages)
+    pending.read_to = read_to
     return pending.batch(source)
 
 

@@ -130,10 +130,14 @@ class LogReader(Protocol):
     """Reading the log by position, outside any group: for rebuild, verify and reconcile."""
 
     def bounds(self, topics: Iterable[str]) -> dict[TopicPartition, tuple[int, int]]:
-        """For each partition the first offset kept and the end (the offset that the next record will get)."""
+        """For each partition the first offset kept and the end: the offset behind the last record that can be read, which
+        is the one that the next record will get, or the first one of a transaction that is still open."""
 
     def read(self, source: TopicPartition, start: int, stop: int) -> Iterator[Batch]:
         """The records with start <= offset < stop, in order, in batches.
+
+        The batches follow each other without a break from `start` to `stop`, or to the log's end if that comes first. Where
+        these offsets end with ones that hold no data record, the last batch goes up to there, and may be empty.
 
         Raises:
             Away: the broker does not answer.

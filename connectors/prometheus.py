@@ -5,7 +5,7 @@ Names follow Prometheus's conventions: seconds, _total, labels for view, topic a
 
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -29,8 +29,24 @@ class HandledBatch(Protocol):
     def set_aside(self) -> int: ...
 
 
+class HandledCommands(Protocol):
+    """What became of a poll's worth of commands (streams.decider.Handled)."""
+
+    @property
+    def commands(self) -> int: ...
+
+    @property
+    def set_aside(self) -> int: ...
+
+    @property
+    def records(self) -> int: ...
+
+    @property
+    def refusals(self) -> Mapping[str, int]: ...
+
+
 class PrometheusMonitor:
-    """Counts what the views of one worker do."""
+    """Counts what the views and deciders of one worker do. A decider has its name in the label `view` of what both have."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -52,6 +68,20 @@ class PrometheusMonitor:
             registry=self.registry,
             buckets=SECONDS,
         )
+        self._commands = self._counter("fleetlog_commands", "Commands decided")
+        self._written = self._counter("fleetlog_decided_records", "Events and further commands written by deciders")
+        self._no_commands = self._counter("fleetlog_bad_commands", "Records set aside by deciders")
+        self._refusals = self._counter("fleetlog_refusals", "Commands refused", "code")
+        self._transaction = Histogram(
+            "fleetlog_decide_seconds",
+            "Time to decide what was polled and to commit it",
+            ("decider",),
+            registry=self.registry,
+            buckets=SECONDS,
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, ("decider", *labels), registry=self.registry)
 
     def folded(self, view: str, batch: Batch, handled: HandledBatch, seconds: float) -> None:
         where = (view, batch.source.topic, str(batch.source.partition))
@@ -60,6 +90,15 @@ class PrometheusMonitor:
         self._halted.labels(*where).set(0)
         self._size.labels(view).observe(len(batch))
         self._seconds.labels(view).observe(seconds)
+
+    def decided(self, decider: str, handled: HandledCommands, seconds: float) -> None:
+        """See streams.live_decider."""
+        self._commands.labels(decider).inc(handled.commands)
+        self._written.labels(decider).inc(handled.records)
+        self._no_commands.labels(decider).inc(handled.set_aside)
+        for code, times in handled.refusals.items():
+            self._refusals.labels(decider, code).inc(times)
+        self._transaction.labels(decider).observe(seconds)
 
     def waiting(self, view: str, source: TopicPartition, error: BaseException) -> None:
         self._waits.labels(view, source.topic, str(source.partition)).inc()

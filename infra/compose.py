@@ -96,5 +96,6 @@ def reader_maker(settings: Settings, projection: Projection, index: int) -> Make
         records=settings.fetch_records if keyed else settings.flush_records,
         seconds=0.05 if keyed else settings.flush_seconds,
         session_timeout=settings.session_timeout,
+        to_the_end=True,
     )
     return lambda start_of, deliver, on_lost: GroupReader(options, start_of, deliver, on_lost)

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 SERVICE = "fleetlog"
 CHATTY = ("httpx", "httpcore")  # libraries that log a line for each request at INFO
-TALKATIVE = ("httpx", "httpcore", "faust", "mode", "streams.live._Carrier")
+TALKATIVE = ("httpx", "httpcore", "faust", "mode", "streams.live.Carrier")
 """Libraries that say at INFO what is of use in DEBUG only: each request, each service that starts."""
 FIELDS = ("timestamp", "level", "service", "component", "device_id", "correlation_id", "message", "context")
 

@@ -25,7 +25,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from connectors import private_files
 from connectors.authority.file_keys import FileKeys
+from connectors.authority.issuing import CertificateAuthority, Options
 from connectors.authority.port import Keys, NoKey
+from connectors.authority.token_keys import Token, TokenKeys
 from infra.pki_files import Pki
 from infra.pki_making import ROOT, Making
 from infra.settings import SettingError, Settings
@@ -78,9 +80,26 @@ def keys(settings: Settings) -> Keys:
     Raises:
         private_files.Exposed: the passphrase's file is readable by others.
     """
+    if settings.pkcs11_module:
+        token = Token(settings.pkcs11_module, settings.pkcs11_token, settings.pkcs11_pin, settings.pkcs11_label)
+        return TokenKeys(token)
     folder = at(settings).folder
     passphrase = settings.ca_passphrase.encode() or _secret(folder / "passphrase")
     return FileKeys(folder / "keys", passphrase)
+
+
+def authority(settings: Settings) -> CertificateAuthority:
+    """The authority that signs for devices; what it needs is made if it is missing.
+
+    Raises:
+        SettingError: as `ensure`.
+        connectors.ports.Away: the keys' keeper does not answer.
+    """
+    pki = ensure(settings)
+    options = Options(settings.authority, settings.certificate_days, settings.crl_seconds, settings.crl_delta_seconds)
+    with _explained():
+        secret = serial_secret(settings)
+        return CertificateAuthority(options, keys(settings), pki.certificate(ROOT), pki.issuing, secret)
 
 
 def pepper(settings: Settings) -> bytes:

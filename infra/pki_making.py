@@ -1,7 +1,7 @@
 """Making the certificates and lists of the public key infrastructure (infra.pki says when)."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -9,9 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from connectors import private_files
-from connectors.authority import profiles
+from connectors.authority import lists, profiles
 from connectors.authority.port import Keys, NoKey, Signer
-from connectors.authority.signing import HASH, SigningKey
 from infra.pki_files import DEVICES, Pki, number
 from infra.settings import Settings
 
@@ -119,15 +118,9 @@ class Making:
             if self._pki.root_list.exists():
                 return
             raise
-        identifier = root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-        number = x509.CRLNumber(self._now)  # rises with the clock
-        builder = x509.CertificateRevocationListBuilder().issuer_name(root.subject).last_update(self._moment)
-        builder = builder.next_update(self._moment + timedelta(days=ROOT_LIST_DAYS)).add_extension(number, critical=False)
-        linked = builder.add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
-        )
-        made = linked.sign(SigningKey(signer), HASH)
-        private_files.replace(self._pki.root_list, made.public_bytes(Encoding.DER), 0o644)
+        parent = profiles.Parent(root, signer, self._settings.authority)
+        made = lists.signed(parent, (), self._now, self._now, ROOT_LIST_DAYS * 86_400)
+        private_files.replace(self._pki.root_list, made, 0o644)
 
     def _ends(self, first: datetime, last: datetime) -> bool:
         return self._moment > last - (last - first) * DUE

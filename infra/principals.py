@@ -102,6 +102,8 @@ def _table(principal: Principal) -> str:
     for right, patterns in (("write", rights.write), ("read", rights.read), ("manage", rights.manage)):
         if patterns:
             lines.append(f"{right} = {json.dumps(patterns)}")
+    if rights.fleet:
+        lines.append(f"fleet = {json.dumps(rights.fleet)}")
     if not rights.devices:
         lines.append("devices = false")
     return "\n".join(lines) + "\n"

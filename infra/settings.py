@@ -39,8 +39,8 @@ class Settings:
     registry_port: int = 8081
     registry_backend_port: int = 8085  # the Java process behind the registry's front
     ingress_port: int = 8082
-    registration_port: int = 8443  # of the ingress too: TLS, for devices that have no certificate yet
-    data_port: int = 8444  # of the ingress too: mTLS, for devices with their certificate
+    registration_port: int = 8443  # of the ingress too: TLS, for devices that have no certificate yet; 0: not at all
+    data_port: int = 8444  # of the ingress too: mTLS, for devices with their certificate; 0: not at all
     worker_metrics_port: int = 9464  # worker i listens on this + i
     supervisor_metrics_port: int = 9463
 
@@ -87,6 +87,20 @@ class Settings:
     crl_seconds: int = 3600  # life of a full certificate revocation list
     crl_delta_seconds: int = 300  # ... of a delta, and of an OCSP answer
     tls_names: str = ""  # comma-separated DNS names and IP addresses of the listeners, beside host and localhost
+    tls_certificate: str = ""  # the listeners' certificate with its chain, and its key (PEM); empty: the fleet's own
+    tls_key: str = ""  # ... empty: in the certificate's file
+    tls_trust: str = ""  # authorities of devices' certificates (PEM); empty: the fleet's own
+    tls_minimum: str = "1.3"  # or 1.2
+    tls_handshake_seconds: float = 10.0
+    trusted_proxy: str = ""  # addresses or networks, comma-separated, of proxies that end TLS and send Client-Cert
+    certificate_grace: float = 30.0  # while Redis is away the last word on a certificate counts for so long
+    token_seconds: int = 3600  # life of an access token
+    signing_key_days: float = 90.0  # after which another key signs access tokens
+    # Requests an hour on the TLS listeners; 0: no limit. A batch is one request.
+    limit_registrations: int = 10  # ... of a user
+    limit_heartbeats: int = 120  # ... of a device
+    limit_uploads: int = 1000  # ... of a device: telemetry and events
+    limit_plain: int = 0  # 1: these limits hold on the plain listener too
 
     @property
     def kafka(self) -> str:

@@ -53,7 +53,7 @@ def with_position(frame: pl.DataFrame, batch: Batch) -> pl.DataFrame:
     columns and without `index`."""
     index = pl.col("index").cast(pl.Int64)
     if isinstance(batch.offsets, range):
-        offset = index + batch.first
+        offset = index + batch.offsets.start
     else:
         offset = pl.lit(pl.Series("offsets", batch.offsets, pl.Int64)).gather(index)
     return frame.select(

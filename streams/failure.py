@@ -4,6 +4,7 @@ import asyncio
 from enum import Enum
 
 from connectors.ports import Away, Conflict, Moved, Superseded
+from connectors.transactions import Disowned
 
 
 class Outcome(Enum):
@@ -27,7 +28,7 @@ def classify(error: BaseException) -> Outcome:
         return Outcome.WAIT
     if isinstance(error, Conflict):
         return Outcome.AGAIN
-    if isinstance(error, Moved | Superseded):
+    if isinstance(error, Moved | Superseded | Disowned):
         return Outcome.REREAD
     return Outcome.HALT
 

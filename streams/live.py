@@ -93,7 +93,7 @@ def attach(
     runner moves to it."""
     view = View(app, runner, live_version, make_reader, monitor)
     app.agent(view.channel, name=f"view.{runner.projection.name}", concurrency=1)(view.consume)
-    app.service(_Carrier(view))
+    app.service(Carrier(view))
     return view
 
 
@@ -224,23 +224,31 @@ class ReaderFailed(Exception):
     """A view's reader died of an error that is no outage: the worker must stop and be started anew."""
 
 
-class _Carrier(faust.Service):  # type: ignore[misc]
-    """Runs a view's reader inside the application's life."""
+class Carried(Protocol):
+    """What a carrier runs: a view, or a decider."""
 
-    logger = logging.getLogger(f"{__name__}._Carrier")  # what Faust says of this service; the view's own log is `log`
+    def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def watch(self) -> None: ...
 
-    def __init__(self, view: View) -> None:
-        self.view = view
+
+class Carrier(faust.Service):  # type: ignore[misc]
+    """Runs the reader of a view or a decider inside the application's life."""
+
+    logger = logging.getLogger(f"{__name__}.Carrier")  # what Faust says of this service; the view's own log is `log`
+
+    def __init__(self, carried: Carried) -> None:
+        self.carried = carried
         super().__init__()
 
     async def on_start(self) -> None:
-        self.view.start()
+        self.carried.start()
 
     async def on_stop(self) -> None:
-        await self.view.stop()
+        await self.carried.stop()
 
     @faust.Service.task  # type: ignore[untyped-decorator]
     async def _watch(self) -> None:
         while not self.should_stop:
             await self.sleep(0.5)
-            await self.view.watch()
+            await self.carried.watch()

@@ -170,7 +170,7 @@ class Restorer:
     def _is_of(self, snapshot: Snapshot, events: TopicPartition) -> bool:
         """Whether the log holds the newest event of a snapshot where the snapshot says."""
         for batch in self._reader.read(events, snapshot.newest, snapshot.newest + 1):
-            message = self._events.decode(batch.values[0])
+            message = self._events.decode(batch.values[0]) if batch.values else None
             return isinstance(message, Event) and message.event_id == snapshot.newest_id
         return False
 

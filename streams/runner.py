@@ -1,9 +1,10 @@
 """The carrier's core: one batch of records into one version of a view, exactly once. No Faust, no Kafka, no threads.
 
 A runner keeps for each partition the offset that comes next. Records below it are a redelivery and are left out, a batch
-that begins above it is a gap and stops the partition. What a batch yields is written together with the position behind
-it, on the condition that the stored position is still the one the batch began at, so that neither a crash, nor a retry,
-nor a second owner can lose a record or count it twice.
+that begins above it is a gap and stops the partition. Offsets without a data record (control records, aborted
+transactions) are no gap: a batch says from where to where its reader read on without a break. What a batch yields is
+written together with the position behind it, on the condition that the stored position is still the one the batch began
+at, so that neither a crash, nor a retry, nor a second owner can lose a record or count it twice.
 """
 
 from collections.abc import Iterable, Mapping
@@ -76,14 +77,14 @@ class KeyedWriter:
                 key: Change(old.revision, changes(old.document, summary[key])) for key, old in zip(keys, loaded, strict=True)
             }
             try:
-                self._store.commit(version, batch.source, batch.first, batch.last + 1, writes)
+                self._store.commit(version, batch.source, batch.begins, batch.following, writes)
                 return
             except Conflict:
                 if attempt + 1 == MOST_CONFLICTS:
                     raise
             except Moved as moved:
                 # An earlier try was stored although its answer was lost, or another owner folded the same records.
-                if moved.actual != batch.last + 1:
+                if moved.actual != batch.following:
                     raise
                 return
 
@@ -100,9 +101,9 @@ class RowWriter:
     def write(self, version: int, batch: Batch, frame: pl.DataFrame) -> None:
         rows = self._projection.rows(frame)
         try:
-            self._store.append(version, batch.source, batch.first, batch.last + 1, rows)
+            self._store.append(version, batch.source, batch.begins, batch.following, rows)
         except Moved as moved:
-            if moved.actual != batch.last + 1:
+            if moved.actual != batch.following:
                 raise
 
 
@@ -165,8 +166,8 @@ class Runner:
         fresh = batch.since(stand.following)
         if fresh is None:
             return Handled(0, 0, stand.following)
-        if fresh.first > stand.following:
-            raise Gap(f"{batch.source}: the log goes on at {fresh.first}, the view stands at {stand.following}")
+        if fresh.begins > stand.following:
+            raise Gap(f"{batch.source}: the log goes on at {fresh.begins}, the view stands at {stand.following}")
         columns = self._decoders[batch.source.topic].decode(fresh.values)
         gauge = self._gauge(batch.source).check(len(fresh), [fault.index for fault in columns.faults])
         self._set_aside(fresh, columns.faults)
@@ -174,8 +175,8 @@ class Runner:
         self._gauges[batch.source] = gauge
         with self._lock:
             if self._stands.get(batch.source) is stand:
-                self._stands[batch.source] = Stand(stand.version, fresh.last + 1)
-        return Handled(len(fresh), len(columns.faults), fresh.last + 1)
+                self._stands[batch.source] = Stand(stand.version, fresh.following)
+        return Handled(len(fresh), len(columns.faults), fresh.following)
 
     def _gauge(self, source: TopicPartition) -> BadRecordGauge:
         return self._gauges.get(source) or BadRecordGauge(self._limit)

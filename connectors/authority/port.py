@@ -1,6 +1,6 @@
 """Ports of the certificate authority: what the ledger's decider needs of it, and what it needs to sign."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -103,7 +103,12 @@ class Statuses(Protocol):
 
 
 class Authority(Protocol):
-    """The certificate authority of the devices. For one thread at a time."""
+    """The certificate authority of the devices. `issue`, `authorities` and `check_issuer` are for one thread at a time;
+    lists and OCSP answers may be asked for from others.
+
+    Certificates name these places below the authority's address: /pki/KEY_ID.crl and /pki/KEY_ID-delta.crl (the lists, DER,
+    application/pkix-crl), /pki/KEY_ID.crt (the issuer's own certificate, DER, application/pkix-cert; for the root's key id
+    the root's, and its list), /pki/ocsp."""
 
     def issue(self, command: IssueCertificate, trusted: Collection[str] | None = None) -> Issued:
         """A certificate for a device. It depends on the command alone (its id gives the serial number, its time the life),
@@ -127,16 +132,18 @@ class Authority(Protocol):
             Refused: it is none that the root vouches for.
         """
 
-    def crl(self, key_id: str, revoked: Iterable[Revoked], now: int) -> bytes:
-        """The issuer's certificate revocation list, DER; `revoked` are its certificates, all of them. One that was made
-        less than half its life ago is given again.
+    def crl(self, key_id: str, revoked: Collection[Revoked], now: int) -> bytes:
+        """The issuer's certificate revocation list, DER. One that was made less than half its life ago is given again.
+
+        Args:
+            revoked: all its revoked certificates. One that is in it once stays in it.
 
         Raises:
             KeyError: there is no such issuer.
             connectors.ports.Away: the key's keeper does not answer.
         """
 
-    def delta(self, key_id: str, revoked: Iterable[Revoked], now: int) -> bytes:
+    def delta(self, key_id: str, revoked: Collection[Revoked], now: int) -> bytes:
         """What `crl` lacks, as a delta CRL; arguments and errors as there."""
 
     def ocsp(self, request: bytes, status: Statuses, now: int) -> bytes:

@@ -1,8 +1,8 @@
 """Certificate profiles (RFC 5280; names, uses and life of each kind). Functions of their arguments alone: what a certificate
 says comes from here and from the authority's own settings, never from a request.
 
-root (path length 1) -> devices-N (path length 0; clientAuth and OCSP signing) -> device, OCSP responder
-                     -> servers   (path length 0; serverAuth)                  -> server
+root (path length 1) -> devices-N (path length 0; clientAuth) -> device, OCSP responder
+                     -> servers   (path length 0; serverAuth) -> server
 """
 
 import ipaddress
@@ -79,9 +79,10 @@ def root(subject: str, signer: Signer, serial: int, lived: Life) -> x509.Certifi
 
 
 def issuing(parent: Parent, subject: str, signer: Signer, serial: int, lived: Life) -> x509.Certificate:
-    """An authority for devices. Its uses bind what it signs: a server's certificate by its hand is worthless."""
-    uses = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.OCSP_SIGNING]
-    return _subordinate(parent, _builder(name(subject), signer.public_key, serial, lived), uses)
+    """An authority for devices. Its use binds what it signs: a server's certificate by its hand is worthless. It is not for
+    OCSP signing: with that, it could answer for the root; the certificate of its own responder has it."""
+    builder = _builder(name(subject), signer.public_key, serial, lived)
+    return _subordinate(parent, builder, [ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
 def servers(parent: Parent, subject: str, signer: Signer, serial: int, lived: Life) -> x509.Certificate:

@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Protocol
 
 from connectors.http.body import BodyReader
 from connectors.http.problems import problem
@@ -14,8 +15,18 @@ log = logging.getLogger(__name__)
 
 Authorize = Callable[[Request], str]
 """Who a request is from; raises Fault 401."""
-Guard = Callable[[Request, Route], Awaitable[None]]
-"""Looks at a request before all else: who it is from, how often, whether it is whole; raises Fault."""
+
+
+class Guard(Protocol):
+    """Looks at the requests of a listener."""
+
+    async def identify(self, request: Request, route: Route) -> None:
+        """Before all else: which device it is from, if any; raises Fault."""
+
+    async def count(self, request: Request, route: Route) -> None:
+        """When it is known who asks: whether too often; raises Fault."""
+
+
 Observe = Callable[[str, int, float], None]
 """Told of each answer: the route's path, the status, seconds."""
 NO_ROUTE = "none"
@@ -59,11 +70,13 @@ class HttpApp:
             route, request.arguments = self._router.find(request.method, request.raw_path)
             render, path = route.render, route.path
             if self._guard is not None:
-                await self._guard(request, route)
+                await self._guard.identify(request, route)
             if not route.public and request.identity is None:
                 request.caller = self._authorize(request)
                 if route.allow is not None:
                     route.allow(request.caller)
+            if self._guard is not None:
+                await self._guard.count(request, route)
             answer = await route.handler(request)
             if request.answer_headers:
                 answer = replace(answer, headers=[*answer.headers, *request.answer_headers])

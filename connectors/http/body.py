@@ -46,6 +46,21 @@ class BodyReader:
         self.hold(request, len(inflated) - len(body))
         return inflated
 
+    async def as_sent(self, request: Request) -> bytes:
+        """The body, not decompressed; it can be read again.
+
+        Raises:
+            Fault: as `read`.
+        """
+        body = await self._sent(request)
+        self.release(request)  # who reads it again is counted again
+
+        async def again() -> tuple[bytes, bool]:
+            return body, False
+
+        request.part = again
+        return body
+
     def release(self, request: Request) -> None:
         """The request no longer holds its body."""
         self.buffered -= request.buffered

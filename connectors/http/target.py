@@ -2,7 +2,7 @@
 
 import httptools
 
-LISTED = frozenset({b"idempotency-key"})
+LISTED = frozenset({b"idempotency-key", b"client-cert"})
 
 
 class Refused(Exception):

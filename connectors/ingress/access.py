@@ -24,6 +24,7 @@ NOBODYS = ("_*", "kafkasql-*", "registry-events")
 """Patterns of topics that no principal may write, read or manage: Kafka's and the registry's."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _RIGHTS = ("write", "read", "manage")
+FLEET_RIGHTS = ("", "user", "admin")
 
 
 class BadPrincipals(ValueError):
@@ -33,12 +34,14 @@ class BadPrincipals(ValueError):
 @dataclass(frozen=True, slots=True)
 class Rights:
     """Patterns of topics: `write` records, `read` them by position, `manage` (create, delete, change settings).
-    `devices`: may use the device API, and write and read the device topics."""
+    `devices`: may use the device API, and write and read the device topics. `fleet`: "user" may claim devices and has those
+    that are its own, "admin" has all of them, their certificates and pre-registrations; "" has none."""
 
     write: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
     manage: tuple[str, ...] = ()
     devices: bool = True
+    fleet: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ def _principal(name: str, table: Any) -> Principal:
         raise BadPrincipals(f"{place}: a name is {NAME.pattern}, and not {OWNER}")
     if not isinstance(table, dict):
         raise BadPrincipals(f"{place}: is no table")
-    unknown = table.keys() - {"key_sha256", "devices", *_RIGHTS}
+    unknown = table.keys() - {"key_sha256", "devices", "fleet", *_RIGHTS}
     if unknown:
         raise BadPrincipals(f"{place}: there is no {', '.join(sorted(unknown))}")
     digest, devices = table.get("key_sha256"), table.get("devices", True)
@@ -90,8 +93,11 @@ def _principal(name: str, table: Any) -> Principal:
         raise BadPrincipals(f"{place}.key_sha256: is no SHA-256 in lower-case hex")
     if not isinstance(devices, bool):
         raise BadPrincipals(f"{place}.devices: is neither true nor false")
+    fleet = table.get("fleet", "")
+    if fleet not in FLEET_RIGHTS:
+        raise BadPrincipals(f"{place}.fleet: is neither user nor admin")
     patterns = {right: _patterns(f"{place}.{right}", table.get(right, [])) for right in _RIGHTS}
-    return Principal(name, digest, Rights(**patterns, devices=devices))
+    return Principal(name, digest, Rights(**patterns, devices=devices, fleet=fleet))
 
 
 def _patterns(place: str, given: Any) -> tuple[str, ...]:
@@ -138,6 +144,10 @@ class Access:
         """Raises Fault 403: the caller may not use the device API."""
         if not self._rights(caller).devices:
             raise Fault(403, "FORBIDDEN", f"{self.name(caller)} may not upload for devices")
+
+    def fleet(self, caller: str) -> str:
+        """The caller's right to the fleet's devices: "", "user" or "admin"."""
+        return self._rights(caller).fleet
 
     def may_write(self, caller: str, topic: str) -> bool:
         declared = self._contract.topics.get(topic)

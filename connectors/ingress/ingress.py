@@ -4,6 +4,7 @@ import asyncio
 import copy
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 
 from confluent_kafka import KafkaException
@@ -11,13 +12,16 @@ from confluent_kafka import KafkaException
 from connectors.cluster import Refusal
 from connectors.http.app import HttpApp
 from connectors.http.body import BodyReader
+from connectors.http.peer import PLAIN
 from connectors.http.request import Route
 from connectors.ingress.access import Access
 from connectors.ingress.answers import encoder
 from connectors.ingress.deliveries import Deliveries
 from connectors.ingress.delivery import Deadlines
 from connectors.ingress.device_api import DeviceApi
+from connectors.ingress.entrances import Entrances
 from connectors.ingress.event import EventKind
+from connectors.ingress.guard_metrics import GuardCounts
 from connectors.ingress.identifiers import EventIds
 from connectors.ingress.ledger import Ledger
 from connectors.ingress.log_api import LogApi
@@ -44,6 +48,8 @@ from connectors.ingress.rest_writer import RestWriter
 from connectors.ingress.retries import Retries
 from connectors.ingress.routes import device_routes, operation_routes
 from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
+from connectors.ingress.security_events import TOPIC as SECURITY_TOPIC
+from connectors.ingress.security_events import SecurityEvents
 from connectors.ingress.uploads import Uploads
 from connectors.ingress.v3_metadata_routes import v3_metadata_routes
 from connectors.ingress.v3_record_routes import v3_record_routes
@@ -53,6 +59,7 @@ from connectors.ingress.v3_records_target import Tools
 from connectors.ingress.v3_scope import V3Scope
 from connectors.ports import Away
 from connectors.process import give_back_memory, spare_collector
+from connectors.registration.registration import Registration, Shared
 from schemas import asyncapi
 from schemas.contract import Contract, RecordType
 from schemas.json_form import RequestForm
@@ -66,7 +73,8 @@ NAMESPACE = "fleetlog"  # of the contract's record types
 
 
 class Ingress:
-    """All parts of one ingress process. `application` answers its requests."""
+    """All parts of one ingress process. `applications` answer the requests of its listeners, `application` those of the
+    plain one."""
 
     def __init__(self, options: Options, contract: Contract, access: Access, outside: Outside) -> None:
         self._options, self._contract, self._outside = options, contract, outside
@@ -80,6 +88,8 @@ class Ingress:
         self.uploads = {name: self._uploads(topic, self._upload_ledger) for name, topic in UPLOAD_TOPICS.items()}
         self.uploads["devices"] = self._uploads(REGISTRATION_TOPIC, self._device_ledger)
         self.bodies = BodyReader(options)
+        self.security = SecurityEvents(contract.topics[SECURITY_TOPIC], outside.producer, self._ids)
+        self.entrances = Entrances(options.guarding, outside.guards, self.bodies, self.security)
         self.metrics = IngressMetrics()
         self.forms = {name: RequestForm(contract.topics[topic].record) for name, topic in UPLOAD_TOPICS.items()}
         self.forms["devices"] = RequestForm(with_given_device_id(contract.records[REGISTRATION]))
@@ -87,17 +97,34 @@ class Ingress:
         self.retries = self._retries(access, deliveries)
         self.metrics.watch(outside.producer, self._deadlines, self.uploads, deliveries.writer)
         self.metrics.watch_retries(self.retries)
+        self.metrics.registry.register(GuardCounts(self.entrances))
+        self.registration = self._registration(access)
         self.routes = [
             *self._device_routes(access),
             *self._rest_routes(access, deliveries),
             *self._log_routes(access),
+            *self.entrances.routes(),
+            *(self.registration.routes if self.registration else ()),
             *self._operation_routes(),
         ]
-        self.application = HttpApp("ingress", self.routes, access.caller, self.bodies, self.metrics.answered)
+        application = HttpApp("ingress", self.routes, access.caller, self.bodies, self.metrics.answered)
+        self.applications = self.entrances.applications(application)
+        self.application = self.applications[PLAIN]
 
     def _device_routes(self, access: Access) -> list[Route]:
         devices = DeviceApi(self._options, self.bodies, self.forms, self.uploads, self._deadlines)
-        return device_routes(devices, self.forms, access.check_devices)
+        made = device_routes(devices, self.forms, access.check_devices)
+        if self.registration is None:
+            return made
+        watching = self.registration.activations.watching
+        return [replace(one, handler=watching(one.handler)) if one.path.endswith("/heartbeat") else one for one in made]
+
+    def _registration(self, access: Access) -> Registration | None:
+        options, ports, outside = self._options.registration, self._outside.registration, self._outside
+        if options is None or ports is None:
+            return None
+        shared = Shared(self.bodies, outside.producer, outside.pages, outside.guards.signer, self.security)
+        return Registration(options, ports, self._contract, access, shared)
 
     def _retries(self, access: Access, deliveries: Deliveries) -> Retries:
         remembered = RequestMemory(self._options.idempotency_bytes, int(self._options.idempotency_seconds * 1e6))
@@ -140,7 +167,8 @@ class Ingress:
 
     def checks(self) -> dict[str, str]:
         """For each part that must work "ok", or what is wrong."""
-        return {"broker": self._outside.producer.away or OK, "recovery": self._recovery or OK}
+        found = {"broker": self._outside.producer.away or OK, "recovery": self._recovery or OK}
+        return found | ({"registration": self.registration.commands.away or OK} if self.registration else {})
 
     async def prepare(self) -> None:
         """Register the schemas, learn from the log what was accepted before, open for uploads. Waits for broker and
@@ -159,7 +187,10 @@ class Ingress:
         give_back_memory()
         for uploads in self.uploads.values():
             uploads.open(ids[uploads.kind.topic])
+        self.security.open(ids[SECURITY_TOPIC])
         self.retries.open()
+        if self.registration is not None:
+            self.registration.open(ids, self._schema_ids, self._options.request_deadline)
         self._recovery = ""
         log.info("ready", extra={"context": {"receipts": len(self._upload_ledger), "devices": len(self._device_ledger)}})
         await self._look_up()
@@ -178,6 +209,10 @@ class Ingress:
     def _recover(self) -> dict[str, int]:
         kinds = {name: uploads.kind for name, uploads in self.uploads.items()}
         ids = {kind.topic: self._schema_ids.of(self._contract.topics[kind.topic], kind.record) for kind in kinds.values()}
+        security = self._contract.topics[SECURITY_TOPIC]
+        ids[SECURITY_TOPIC] = self._schema_ids.of(security, security.record)
+        if self.registration is not None:
+            ids |= self.registration.registered(self._schema_ids)
         reader = self._outside.make_reader()
         try:
             for ledger, names in ((self._upload_ledger, tuple(UPLOAD_TOPICS)), (self._device_ledger, ("devices",))):

@@ -6,12 +6,15 @@ from typing import Any
 import msgspec
 
 from connectors.http.request import Route
+from connectors.ingress.access_tokens import Issued
 from connectors.ingress.answers import DOCUMENTS
 from connectors.ingress.log_answers import LOG_DOCUMENTS
 from connectors.ingress.rest_answers import REST_DOCUMENTS
 from connectors.ingress.v3_bodies import V3_BODIES
 from connectors.ingress.v3_records_answers import V3_RECORD_DOCUMENTS
 from connectors.ingress.v3_resources import V3_DOCUMENTS
+from connectors.registration.bodies import REGISTRATION_BODIES
+from connectors.registration.documents import REGISTRATION_DOCUMENTS
 from schemas.json_form import RequestForm
 
 REF = "#/components/schemas/{name}"
@@ -86,10 +89,16 @@ def answers(name: str, batch: bool = False, faults: Sequence[int] = tuple(FAULTS
     return made
 
 
+DESCRIBED = (
+    *(*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES, *V3_RECORD_DOCUMENTS, *LOG_DOCUMENTS),
+    *(*REGISTRATION_DOCUMENTS, *REGISTRATION_BODIES, Issued),
+)
+"""Every document that an operation takes or answers with."""
+
+
 def document(routes: Sequence[Route]) -> bytes:
     """The whole document, as JSON."""
-    documents = (*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES, *V3_RECORD_DOCUMENTS, *LOG_DOCUMENTS)
-    _, components = msgspec.json.schema_components(documents, ref_template=REF)
+    _, components = msgspec.json.schema_components(DESCRIBED, ref_template=REF)
     paths: dict[str, Schema] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = dict(route.describe)
@@ -104,7 +113,9 @@ def document(routes: Sequence[Route]) -> bytes:
             },
             "servers": [{"url": "/"}],
             "security": [{"apiKey": []}, {"bearer": []}],
-            "tags": [{"name": name} for name in ("devices", "kafka-rest", "kafka-rest-v3", "log", "operation")],
+            "tags": [
+                {"name": name} for name in ("devices", "kafka-rest", "kafka-rest-v3", "log", "registration", "operation")
+            ],
             "paths": paths,
             "components": {
                 "schemas": components,

@@ -1,10 +1,12 @@
 """What the ingress is told from outside."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from connectors.ingress.guard_options import GuardOptions
+from connectors.registration.options import RegistrationOptions
 from schemas.asyncapi import Addresses
 
 Header = tuple[str, bytes | None]
@@ -34,6 +36,8 @@ class Options:
     max_connections: int = 2_000
     read_seconds: float = 60.0  # a request must have come in whole by then
     addresses: Addresses | None = None  # what the AsyncAPI document says of where the topics are
+    guarding: GuardOptions = field(default_factory=GuardOptions)  # what the gates of the listeners are told
+    registration: RegistrationOptions | None = None
 
 
 class Place(NamedTuple):

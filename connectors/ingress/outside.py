@@ -1,19 +1,22 @@
 """What an ingress is connected to."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from connectors.cluster import Cluster
+from connectors.ingress.guard_options import Guards, in_memory
 from connectors.ingress.options import Producer
 from connectors.pages import PageReader
 from connectors.ports import LogReader, SchemaRegistry
+from connectors.registration.options import RegistrationPorts
 from connectors.traces import Tracer
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
     """The ports of one ingress. `make_reader` opens the log, for the recovery at the start, `make_tracer` the marks of
-    requests in it, for those that a crash interrupted."""
+    requests in it, for those that a crash interrupted; `guards`: what the gates of the listeners ask; without
+    `registration` (here and in the options) there are none of its operations."""
 
     producer: Producer
     registry: SchemaRegistry
@@ -21,3 +24,5 @@ class Outside:
     make_reader: Callable[[], LogReader]
     pages: PageReader
     make_tracer: Callable[[], Tracer]
+    guards: Guards = field(default_factory=in_memory)
+    registration: RegistrationPorts | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from connectors.http.peer import EVERYWHERE, ON_DATA, ON_PLAIN
 from connectors.http.problems import problem
 from connectors.http.request import Route
 from connectors.ingress.device_api import DEVICE_ID, DeviceApi
@@ -34,7 +35,9 @@ def device_routes(devices: DeviceApi, forms: Mapping[str, RequestForm], allow: C
             "requestBody": body_of(kind, form),
             "responses": answers("AcceptedHeartbeat" if kind == "heartbeat" else "Accepted", batch=True),
         }
-        table.append(Route("POST", f"/v1/devices/{{id}}/{kind}", devices.upload(kind), problem, describe, allow=allow))
+        limit = "heartbeat" if kind == "heartbeat" else "data"
+        path, upload = f"/v1/devices/{{id}}/{kind}", devices.upload(kind)
+        table.append(Route("POST", path, upload, problem, describe, allow=allow, listeners=ON_DATA, limit=limit))
     describe = {
         "operationId": "register_device",
         "summary": "Make a device known to the fleet",
@@ -64,5 +67,6 @@ def operation_routes(operations: Operations) -> list[Route]:
             "security": [],
             "responses": answers(content, faults=(503,) if handler == operations.ready else ()),
         }
-        table.append(Route("GET", path, handler, problem, describe, public=True))
+        on = EVERYWHERE if content == "Health" else ON_PLAIN
+        table.append(Route("GET", path, handler, problem, describe, public=True, listeners=on))
     return table

@@ -4,6 +4,7 @@ Telling never fails and never waits. Who knocks a thousand times is told of at m
 time at once, the others as a count, so that the log can't be flooded from outside.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -68,7 +69,7 @@ class _Quiet:
 
 
 class SecurityEvents:
-    """Port Watch, to the log. Before `open`, things seen are counted only."""
+    """Port Watch, to the log. Before `open`, things seen are counted only. To be used on one event loop."""
 
     def __init__(self, topic: Topic, producer: Producer, ids: EventIds, clock: Callable[[], float] = time.monotonic) -> None:
         self._producer, self._ids, self._clock = producer, ids, clock
@@ -77,6 +78,7 @@ class SecurityEvents:
         self._quiet: dict[tuple[str, str], _Quiet] = {}  # the oldest first
         self.seen: dict[str, int] = {}
         self.lost = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     def open(self, schema_id: int) -> None:
         """The topic's schema is registered."""
@@ -96,20 +98,44 @@ class SecurityEvents:
             return
         self._quiet[key] = _Quiet(now, seen)
         self._write(seen, seen.detail)
+        if self._timer is None:
+            self._later()
 
-    def settle(self, now: float | None = None) -> None:
-        """Tell how often those were seen again whose quiet time is over; to be called now and then."""
-        now = self._clock() if now is None else now
+    def flush(self) -> None:
+        """Tell all counts now: the process ends."""
+        for quiet in self._quiet.values():
+            self._again(quiet)
+        self._quiet.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self.settle(self._clock())
+        if self._quiet:
+            self._later()
+
+    def settle(self, now: float) -> None:
+        """Tell how often those were seen again whose quiet time is over."""
         while self._quiet:
             key = next(iter(self._quiet))
             quiet = self._quiet[key]
             if now - quiet.since < QUIET_SECONDS:
                 return
             del self._quiet[key]
-            if quiet.more:
-                detail = quiet.last.detail[:LONGEST_DETAIL]
-                self._write(quiet.last, f"{detail} (and {quiet.more - 1} times more within {QUIET_SECONDS:.0f} s)")
+            if self._again(quiet):
                 self._quiet[key] = _Quiet(now, quiet.last)
+
+    def _again(self, quiet: _Quiet) -> bool:
+        """Tell that something was seen again, if it was."""
+        if not quiet.more:
+            return False
+        detail = quiet.last.detail[:LONGEST_DETAIL]
+        self._write(quiet.last, f"{detail} (seen {quiet.more} times more within {QUIET_SECONDS:.0f} s)")
+        return True
 
     def _write(self, seen: Sighting, detail: str) -> None:
         if not self._prefix:

@@ -17,6 +17,7 @@ TITLES = {
     "sink": "Sink: log to ClickHouse",
     "decode": "Decoding",
     "memory": "Memory of a worker",
+    "registration": "Registration: device to ledger",
 }
 
 HEAD = """\

@@ -47,6 +47,12 @@ def _memory(seconds: float) -> dict[str, Any]:
     return memory.run(seconds)
 
 
+def _registration(seconds: float, storm: int = 0) -> dict[str, Any]:
+    from infra.bench import registration
+
+    return registration.run(seconds, storm)
+
+
 BENCHES: dict[str, tuple[Bench, float]] = {
     "carrier": (_carrier, 80.0),
     "ingress": (_ingress, 60.0),
@@ -54,6 +60,7 @@ BENCHES: dict[str, tuple[Bench, float]] = {
     "sink": (_sink, 60.0),
     "decode": (_decode, 20.0),
     "memory": (_memory, 80.0),
+    "registration": (_registration, 40.0),
 }
 """Each bench and the seconds that it measures by default; its set-up comes on top."""
 
@@ -68,6 +75,7 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("name", choices=(*BENCHES, "all"), help="what to measure")
     command.add_argument("--seconds", type=duration, help="for how long, set-up not counted (default: by bench)")
+    command.add_argument("--storm", type=int, default=0, metavar="N", help="registration: N devices register at once, too")
     command.add_argument("--json", action="store_true", help="print the figures as JSON")
     command.add_argument("--write", metavar="FILE", help="also write them to FILE as Markdown (docs/benchmarks.md)")
 
@@ -87,7 +95,10 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             seconds = options.seconds
         print(f"{name}: measuring for about {seconds:.0f} s", file=sys.stderr)
         try:
-            done.append((bench(seconds), f"fleetlog bench {name} --seconds {seconds:g}"))
+            storm = options.storm if name == "registration" else 0
+            result = _registration(seconds, storm) if storm else bench(seconds)
+            asked = f" --storm {storm}" if storm else ""
+            done.append((result, f"fleetlog bench {name} --seconds {seconds:g}{asked}"))
         except StackError as error:
             return fail(f"bench {name}: {error}", error.code)
         except RuntimeError as error:

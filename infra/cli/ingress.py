@@ -9,7 +9,10 @@ from infra.cli.command import Commands, add_command, fail
 from infra.settings import SettingError, Settings
 
 if TYPE_CHECKING:
+    from socket import socket as Socket
+
     from connectors.ingress.access import Access
+    from connectors.ingress.guard_options import Guards
     from connectors.ingress.options import Options
     from connectors.ingress.outside import Outside
     from connectors.kafka_producer import KafkaProducer
@@ -32,33 +35,37 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Run until a signal asks to stop. Exit code 1: the producer failed for good, a restart is needed."""
+    from contextlib import ExitStack
+
     import uvloop
 
     from connectors.http.server import PortTaken, listen
+    from infra import ingress_listeners
     from infra.api_key import api_key
     from infra.logging import configure
 
     configure("ingress", settings.log_level)
     key = api_key(settings)
-    try:
-        bound = listen(settings.host, settings.ingress_port)
-    except PortTaken as error:
-        return fail(str(error), 2)
-    with bound:
-        code: int = uvloop.run(_serve(settings, key, bound))
+    with ExitStack() as opened:
+        try:
+            bound = opened.enter_context(listen(settings.host, settings.ingress_port))
+            secured = ingress_listeners.bind(settings, opened)
+        except PortTaken as error:
+            return fail(str(error), 2)
+        code: int = uvloop.run(_serve(settings, key, bound, secured))
         return code
 
 
-async def _serve(settings: Settings, key: str, bound: object) -> int:
-    import socket
-
+async def _serve(settings: Settings, key: str, bound: "Socket", secured: Mapping[str, "Socket"]) -> int:
     from connectors.http.server import Server, serve
     from connectors.ingress.ingress import Ingress
     from connectors.kafka_producer import KafkaProducer, ProducerOptions
+    from infra import ingress_listeners
     from schemas.contract import load
 
-    assert isinstance(bound, socket.socket)
     log = logging.getLogger(__name__)
+    tls = ingress_listeners.secure(settings, secured)
+    guards = ingress_listeners.OpenGuards(settings)
     options = _options(settings)
     fatal: list[str] = []
 
@@ -69,12 +76,14 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
 
     producer = KafkaProducer(ProducerOptions(settings.kafka, stall_seconds=settings.request_deadline), on_fatal)
     contract = load()
-    outside = _outside(settings, producer)
+    outside = _outside(settings, producer, guards.ports)
     ingress = Ingress(options, contract, access_of(settings, key, contract), outside)
     server = Server(options, ingress.application.answer)
     ingress.ends_with(lambda: server.stopping)
     producer.start()
-    await serve(server, bound, ingress.prepare)
+    await serve(server, bound, ingress.prepare, ingress_listeners.listeners(settings, ingress, secured, tls))
+    ingress.security.flush()
+    await guards.close()
     await outside.cluster.close()
     outside.pages.close()
     if fatal:
@@ -85,7 +94,7 @@ async def _serve(settings: Settings, key: str, bound: object) -> int:
     return 0
 
 
-def _outside(settings: Settings, producer: "KafkaProducer") -> "Outside":
+def _outside(settings: Settings, producer: "KafkaProducer", guards: "Guards") -> "Outside":
     from functools import partial
 
     from connectors.ingress.outside import Outside
@@ -97,11 +106,12 @@ def _outside(settings: Settings, producer: "KafkaProducer") -> "Outside":
     # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
     read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
     cluster, pages = KafkaCluster(settings.kafka), KafkaPages(settings.kafka)
-    return Outside(producer, _registry(settings), cluster, read_log, pages, partial(KafkaTraces, settings.kafka))
+    return Outside(producer, _registry(settings), cluster, read_log, pages, partial(KafkaTraces, settings.kafka), guards)
 
 
 def _options(settings: Settings) -> "Options":
     from connectors.ingress.options import Options
+    from infra.ingress_listeners import guard_options
     from projections.device_state import ONLINE_MICROS
     from schemas.asyncapi import Addresses
 
@@ -124,6 +134,7 @@ def _options(settings: Settings) -> "Options":
         idempotency_seconds=settings.idempotency_seconds,
         idempotency_bytes=settings.idempotency_bytes,
         heartbeat_interval=ONLINE_MICROS / 1e6 / HEARTBEATS_PER_PRESENCE,
+        guarding=guard_options(settings),
     )
 
 
@@ -141,7 +152,7 @@ def access_of(settings: Settings, key: str, contract: "Contract") -> "Access":
         others = PrincipalsFile(settings.principals_file)
     except BadPrincipals as error:
         raise SettingError(str(error)) from None
-    return Access(key, Rights(write, read, manage), contract, others)
+    return Access(key, Rights(write, read, manage, fleet="admin"), contract, others)
 
 
 def _registry(settings: Settings) -> "SchemaRegistry":

@@ -23,6 +23,8 @@ def add(commands: Commands) -> None:
         help_text = f"topics that it may {what}: names, or patterns with *"
         made.add_argument(f"--{right}", metavar="TOPIC", nargs="+", action="extend", default=[], help=help_text)
     made.add_argument("--no-devices", action="store_true", help="it may not use the device API and the device topics")
+    help_text = "user: it may claim devices, and has its own; admin: it has all devices and their certificates"
+    made.add_argument("--fleet", choices=("user", "admin"), default="", help=help_text)
     summary = "the principals and their rights; the owner of the settings' own key first"
     listed = add_command(actions, "list", summary, "fleetlog principal list --json", _run)
     summary = "take a principal out: its key opens nothing any more"
@@ -50,7 +52,7 @@ def _add(options: argparse.Namespace, settings: Settings) -> int:
     from infra import principals
 
     write, read, manage = (tuple(getattr(options, right)) for right in RIGHTS)
-    rights = Rights(write, read, manage, devices=not options.no_devices)
+    rights = Rights(write, read, manage, devices=not options.no_devices, fleet=options.fleet)
     key = principals.add(settings.principals_file, options.name, rights)
     if options.json:
         print_json({"name": options.name, "key": key} | _shown(rights))
@@ -64,14 +66,15 @@ def _list(options: argparse.Namespace, settings: Settings) -> int:
     from infra import principals
 
     write, read, manage = (settings.patterns(f"rest_{name}") for name in ("topics", "read", "manage"))
-    owner = Rights(write, read, manage)
+    owner = Rights(write, read, manage, fleet="admin")
     found = [(OWNER, owner), *((one.name, one.rights) for one in principals.read(settings.principals_file))]
     if options.json:
         print_json([{"name": name} | _shown(rights) for name, rights in found])
         return 0
     for name, rights in found:
         told = [f"{right} {' '.join(getattr(rights, right))}" for right in RIGHTS if getattr(rights, right)]
-        print(f"{name}: {'; '.join([*(['devices'] if rights.devices else []), *told]) or 'nothing'}")
+        own = [*(["devices"] if rights.devices else []), *([f"fleet {rights.fleet}"] if rights.fleet else [])]
+        print(f"{name}: {'; '.join([*own, *told]) or 'nothing'}")
     return 0
 
 
@@ -85,4 +88,4 @@ def _remove(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _shown(rights: "Rights") -> dict[str, Any]:
-    return {right: list(getattr(rights, right)) for right in RIGHTS} | {"devices": rights.devices}
+    return {right: list(getattr(rights, right)) for right in RIGHTS} | {"devices": rights.devices, "fleet": rights.fleet}

@@ -97,6 +97,8 @@ def _print(report: "Report") -> None:
     for what, count in told["log"].items():
         if what not in ("lost", "duplicated") and count:
             print(f"in the log {what}: {count:,}")
+    for what, count in told.get("registrations", {}).items():
+        print(f"registrations {what}: {count:,}")
     for name, view in report.views.items():
         if view.behind:
             print(f"{name} has still to fold {view.behind:,} records", file=sys.stderr)

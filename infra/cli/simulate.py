@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,9 @@ from infra.cli.command import Commands, add_command, duration, fail, print_json
 from infra.settings import Settings
 
 if TYPE_CHECKING:
+    from infra.simulator.admission import Joiner
     from infra.simulator.fleet import Plan
+    from infra.simulator.lines import Lines
     from infra.simulator.progress import Progress
     from infra.simulator.run import Simulation
     from infra.simulator.tally import Tally
@@ -41,6 +44,10 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--seed", type=int, default=0, metavar="S", help="of what is drawn (default 0)")
     command.add_argument("--faults", default="", metavar="NAME=SHARE,...", help=_fault_help())
+    _add_manner(command)
+
+
+def _add_manner(command: argparse.ArgumentParser) -> None:
     command.add_argument("--batch", type=_positive, default=1, metavar="N", help="uploads in a request (default 1)")
     command.add_argument("--connections", type=_positive, default=8, metavar="N", help="connections (default 8)")
     command.add_argument("--heartbeat", type=duration, default=10.0, metavar="10s", help="between a device's heartbeats")
@@ -48,6 +55,9 @@ def add(commands: Commands) -> None:
         "--drain", type=duration, default=60.0, metavar="60s", help="longest wait for outstanding uploads at the end"
     )
     command.add_argument("--journal", type=Path, metavar="PATH", help="journal folder (default: data_dir/journal)")
+    way = command.add_mutually_exclusive_group()
+    way.add_argument("--mtls", action="store_true", help="devices register themselves and upload with their certificates")
+    way.add_argument("--plain", action="store_true", help="an API key speaks for all devices (default)")
     command.add_argument("--json", action="store_true", help="print a summary as JSON")
 
 
@@ -82,34 +92,24 @@ def _speed(text: str) -> float:
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Run a simulation; exit code 0: every upload was acknowledged."""
-    from infra.simulator.faults import FaultError, Faults
-    from infra.simulator.fleet import Plan
+    from infra.device.registration import NotTrusted
+    from infra.simulator.faults import FaultError
+    from infra.simulator.joining import NotJoined
     from infra.simulator.progress import Progress
     from infra.simulator.run import NotAllowed, Unreachable
     from infra.simulator.series import SeriesMissing
 
     try:
-        faults = Faults.parse(options.faults)
+        plan = _plan(options)
     except FaultError as error:
         return fail(f"--faults: {error}", 2)
-    plan = Plan(
-        devices=options.devices,
-        seconds=options.seconds,
-        rate=options.rate,
-        speed=options.speed,
-        seed=options.seed,
-        faults=faults,
-        batch=options.batch,
-        connections=options.connections,
-        heartbeat=options.heartbeat,
-        drain=options.drain,
-    )
     try:
         with Progress(quiet=options.json) as progress:
-            name, tally = _simulate(plan, settings, options.journal or settings.data / "journal", progress)
+            way = _over_mtls if options.mtls else _plain
+            name, tally = _simulate(plan, settings, options.journal or settings.data / "journal", progress, way)
     except Unreachable as error:
         return fail(f"the ingress at {settings.ingress} does not answer: {error}", 3)
-    except (NotAllowed, SeriesMissing, ValueError) as error:
+    except (NotAllowed, NotJoined, NotTrusted, SeriesMissing, ValueError) as error:
         return fail(str(error), 2)
     except OSError as error:
         return fail(f"the journal can't be written: {error}", 2)
@@ -117,29 +117,87 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         print_json(tally.summary(name))
     else:
         print(_sentence(name, tally))
-    return 1 if tally.unacknowledged or tally.refused else 0
+    return 1 if tally.unacknowledged or tally.refused or tally.joining else 0
 
 
-def _simulate(plan: "Plan", settings: Settings, journal: Path, progress: "Progress") -> "tuple[str, Tally]":
+def _plan(options: argparse.Namespace) -> "Plan":
+    """
+    Raises:
+        FaultError
+    """
+    from infra.simulator.faults import Faults
+    from infra.simulator.fleet import Plan
+
+    return Plan(
+        devices=options.devices,
+        seconds=options.seconds,
+        rate=options.rate,
+        speed=options.speed,
+        seed=options.seed,
+        faults=Faults.parse(options.faults),
+        batch=options.batch,
+        connections=options.connections,
+        heartbeat=options.heartbeat,
+        drain=options.drain,
+    )
+
+
+def _plain(plan: "Plan", settings: Settings) -> "tuple[Lines, Joiner | None]":
+    """An API key speaks for all devices."""
+    from infra.api_key import api_key
+    from infra.simulator.http import Address
+    from infra.simulator.lines import SharedLines
+
+    return SharedLines(Address.parse(settings.ingress, {"X-API-Key": api_key(settings)}), plan.timeout), None
+
+
+def _over_mtls(plan: "Plan", settings: Settings) -> "tuple[Lines, Joiner | None]":
+    """Each device registers itself, and uploads with its certificate."""
+    import random
+
+    from infra.api_key import api_key
+    from infra.device.calls import Backoff
+    from infra.simulator.http import Address
+    from infra.simulator.joining import Gates, Joining
+    from infra.simulator.lines import OwnLines
+    from infra.simulator.own_certificates import OwnCertificates
+
+    gates = Gates(
+        admin=Address.parse(settings.ingress, {"X-API-Key": api_key(settings)}),
+        door=Address.parse(f"https://{settings.host}:{settings.registration_port}", {}),
+        roots=settings.data / "pki" / "ca.pem",
+        timeout=plan.timeout,
+    )
+    chance = random.Random(f"joining {plan.seed}")
+    joining = Joining(gates, chance, Backoff(base=1.5, longest=5.0, chance=chance), (plan.faults.drop, plan.faults.reset))
+    lines = OwnLines(Address.parse(f"https://{settings.host}:{settings.data_port}", {}), plan.timeout)
+    return lines, OwnCertificates(joining, lines)
+
+
+def _simulate(
+    plan: "Plan",
+    settings: Settings,
+    journal: Path,
+    progress: "Progress",
+    way: "Callable[[Plan, Settings], tuple[Lines, Joiner | None]]",
+) -> "tuple[str, Tally]":
     import random
     import secrets
 
     import uvloop
 
-    from infra.api_key import api_key
     from infra.simulator.fleet import fleet
-    from infra.simulator.http import Address
     from infra.simulator.journal import JournalWriter
     from infra.simulator.run import Simulation
     from infra.simulator.series import load
     from schemas import contract
 
-    address = Address.parse(settings.ingress, {"X-API-Key": api_key(settings)})
+    lines, joiner = way(plan, settings)
     name = secrets.token_hex(4)
     members = fleet(plan, load(), name, random.Random(f"fleet {plan.seed}"))
     writer = JournalWriter(journal / name, {"seed": plan.seed, "ingress": settings.ingress})
     try:
-        simulation = Simulation(plan, members, writer, address, contract.load())
+        simulation = Simulation(plan, members, writer, lines, contract.load(), joiner)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_stopped(simulation, progress))
     finally:

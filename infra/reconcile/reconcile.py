@@ -12,8 +12,10 @@ from connectors.ports import Away, KeyedStore, LogReader, RowStore
 from infra.reconcile import gather, held
 from infra.reconcile.facts import KINDS, POSITION, Bounds, read_journal
 from infra.reconcile.log_check import LogVerdict, check_log
+from infra.reconcile.registration_check import RegistrationVerdict
+from infra.reconcile.registration_facts import reconcile_registrations
 from infra.reconcile.view_check import ViewVerdict, check_documents, check_rows
-from infra.simulator.journal import RECORDS, TOPICS
+from infra.simulator.journal import RECORDS, TOPICS, registrations
 from projections.projection import KeyedProjection, Projection
 from schemas.columns import ColumnDecoder
 from schemas.contract import Contract, Schema
@@ -39,15 +41,20 @@ class Report:
     log: LogVerdict
     undecodable: int
     views: Mapping[str, ViewVerdict]
+    registrations: RegistrationVerdict | None = None
+    """Of devices that registered themselves; None where the journal has none."""
 
     @property
     def exact(self) -> bool:
-        return self.log.exact and all(view.exact for view in self.views.values())
+        registered = self.registrations is None or self.registrations.exact
+        return self.log.exact and registered and all(view.exact for view in self.views.values())
 
     def offenders(self) -> Iterable[str]:
         """The first offending records, in words."""
         for finding in (self.log.lost, self.log.duplicated, self.log.corrupted, self.log.unsent):
             yield from finding.named
+        if self.registrations is not None:
+            yield from (*self.registrations.lost.named, *self.registrations.duplicated.named)
         for name, view in self.views.items():
             yield from (f"{name}: {text}" for text in (*view.lost.named, *view.duplicated.named))
 
@@ -79,7 +86,7 @@ class Report:
                 for name, view in self.views.items()
             },
             "offenders": list(self.offenders()),
-        }
+        } | ({} if self.registrations is None else {"registrations": self.registrations.as_json()})
 
 
 class Reconciliation:
@@ -93,6 +100,7 @@ class Reconciliation:
         if unknown:
             raise ValueError(f"no device writes to {', '.join(sorted(unknown))}: nothing to compare a view of it with")
         self._views, self._log, self._folder = views, log, journal
+        self._contract, self._schema_of = contract, schema_of
         self._records = {TOPICS[kind]: contract.records[name] for kind, name in RECORDS.items()}
         self._decoders = {topic: decoder_of(contract.topics[topic], schema_of) for topic in self._records}
         self._letters = ColumnDecoder(contract.topics[DEAD_LETTERS].record, schema_of)
@@ -140,7 +148,13 @@ class Reconciliation:
             if view.store.live() != versions[name]:
                 raise gather.Moving(f"another version of {name} went live")
         firsts = {source: first for source, (first, _) in bounds.items()}
-        return Report(check_log(journal, acknowledged, log.logged, firsts), len(log.faulty), views)
+        verdict_of_log = check_log(journal, acknowledged, log.logged, firsts)
+        return Report(verdict_of_log, len(log.faulty), views, self._registrations())
+
+    def _registrations(self) -> RegistrationVerdict | None:
+        if not registrations(self._folder)[0]:
+            return None
+        return reconcile_registrations(self._log, self._contract, self._schema_of, self._folder)
 
     def _rows(self, view: View, version: int, bounds: Bounds) -> pl.DataFrame:
         counted = held.row_counts(cast(RowStore, view.store), version, bounds)

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 KIB = 1024
+FRESH_SECONDS = 1.0
 
 
 class Host:
@@ -14,6 +16,14 @@ class Host:
     def __init__(self, proc: Path = Path("/proc"), disk: str = "/") -> None:
         self._proc, self._disk = proc, disk
         self._ticks = (0, 0, 0)
+        self._newest: tuple[float, dict[str, Any]] | None = None
+
+    def recent(self) -> dict[str, Any]:
+        """The figures, as they were a second ago at most."""
+        now = time.monotonic()
+        if self._newest is None or now - self._newest[0] > FRESH_SECONDS:
+            self._newest = (now, self.figures())
+        return self._newest[1]
 
     def figures(self) -> dict[str, Any]:
         """memory_usage, cpu_usage and disk_usage as a heartbeat holds them."""

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -28,7 +29,7 @@ class Cut(StrEnum):
 
 
 class Lost(Exception):
-    """No answer came. `reason`: unreachable, lost, timeout, drop, reset."""
+    """No answer came. `reason`: unreachable, tls, lost, timeout, drop, reset."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -42,6 +43,12 @@ class Response:
     status: int = 0
     headers: dict[bytes, bytes] = field(default_factory=dict)
     body: bytes = b""
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds that the server asked for; 0 without a number (its form as a date is not used by the API)."""
+        text = self.headers.get(b"retry-after", b"")
+        return float(text) if text.isdigit() else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +128,23 @@ class _Wire(asyncio.Protocol):
 class Connection:
     """A connection that is opened when it is needed and opened again when it was lost."""
 
-    def __init__(self, address: Address, timeout: float) -> None:
-        self._address, self._timeout = address, timeout
+    def __init__(self, address: Address, timeout: float, tls: ssl.SSLContext | None = None) -> None:
+        """`tls`: whom to trust, and the certificate to show; by default what the system trusts, and none."""
+        self._address, self._timeout, self._tls = address, timeout, tls
         self._wire: _Wire | None = None
 
-    async def post(self, path: str, body: bytes, cut: Cut | None = None) -> Response:
-        """Send a JSON body and read the answer; with `cut` the connection is broken instead.
+    async def post(
+        self, path: str, body: bytes, cut: Cut | None = None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Response:
+        """Send a body, JSON unless `headers` say otherwise, and read the answer; with `cut` the connection is broken
+        instead.
 
         Raises:
             Lost: no answer came.
         """
-        request = b"POST %b HTTP/1.1\r\n%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
-            path.encode(),
-            self._address.head,
-            len(body),
-            body,
-        )
+        lines = {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        request = b"POST %b HTTP/1.1\r\n%b%b\r\n%b" % (path.encode(), self._address.head, head.encode(), body)
         try:
             async with asyncio.timeout(self._timeout):
                 wire = await self._open()
@@ -152,10 +160,12 @@ class Connection:
     async def _open(self) -> _Wire:
         if self._wire is not None and self._wire.alive:
             return self._wire
-        tls = ssl.create_default_context() if self._address.tls else None
+        tls = (self._tls or ssl.create_default_context()) if self._address.tls else None
         loop = asyncio.get_running_loop()
         try:
             _, wire = await loop.create_connection(_Wire, self._address.host, self._address.port, ssl=tls)
+        except ssl.SSLError as error:
+            raise Lost("tls") from error
         except OSError as error:
             raise Lost("unreachable") from error
         self._wire = wire

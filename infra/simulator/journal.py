@@ -1,12 +1,13 @@
 """The simulator's journal: what it sent, and where the ingress said that it is. Reconciliation compares the log with it.
 
-A run is a folder `data_dir/journal/RUN` of three append-only files:
+A run is a folder `data_dir/journal/RUN` of append-only files:
 
 | file | holds |
 | --- | --- |
 | `run.jsonl` | a line about the run, then a line per boot of a device: boot (number), device_id, boot_id |
 | `sent` | rows of `SENT`: an upload's identity and content digest, written before it is first sent |
 | `acknowledged` | rows of `ACKNOWLEDGED`: an identity and the position that the ingress answered |
+| `registrations.jsonl` | of devices that register themselves: a line before, with the hardware id, and one after |
 
 Nothing is buffered in the process: what was written survives a kill of it. A torn last line or row is what a crash
 leaves and is not read: what it would have said had not happened yet. A run is never gone on with, so that nothing
@@ -15,7 +16,7 @@ follows a torn row.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import IntEnum
 from io import FileIO
 from pathlib import Path
@@ -25,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 FORMAT = 1
+REGISTRATIONS = "registrations.jsonl"
 
 
 class Kind(IntEnum):
@@ -72,6 +74,7 @@ class JournalWriter:
         self._run = (folder / "run.jsonl").open("ab", buffering=0)
         self._sent = (folder / "sent").open("ab", buffering=0)
         self._acknowledged = (folder / "acknowledged").open("ab", buffering=0)
+        self._registrations = (folder / REGISTRATIONS).open("ab", buffering=0)
         self._boots = 0
         self._line({"format": FORMAT, "run": folder.name, **about})
 
@@ -92,8 +95,16 @@ class JournalWriter:
         rows = [(kind, boot, *position) for position in positions]
         _write(self._acknowledged, np.array(rows, ACKNOWLEDGED).tobytes())
 
+    def registering(self, hardware_id: str) -> None:
+        """Note that a device is about to register itself."""
+        _write(self._registrations, json.dumps({"hardware_id": hardware_id}).encode() + b"\n")
+
+    def registered(self, registered: "Registered") -> None:
+        """Note what a device was told at the end of its registration."""
+        _write(self._registrations, json.dumps(asdict(registered)).encode() + b"\n")
+
     def close(self) -> None:
-        for file in (self._run, self._sent, self._acknowledged):
+        for file in (self._run, self._sent, self._acknowledged, self._registrations):
             file.close()
 
     def _line(self, value: dict[str, Any]) -> None:
@@ -105,6 +116,16 @@ def _write(file: FileIO, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A registration that a device was told to be complete; `serial` and `leaf_index` are of its certificate."""
+
+    hardware_id: str
+    device_id: str
+    serial: str
+    leaf_index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +159,27 @@ def runs(journal: Path) -> Iterator[Run]:
                 if len(rows) and int(rows["boot"].max()) >= len(boots):
                     raise JournalError(f"{folder / name}: names a boot that run.jsonl does not have")
             yield Run(folder.name, boots, sent, acknowledged)
+
+
+def registrations(journal: Path) -> tuple[set[str], list[Registered]]:
+    """Of all runs: the hardware ids that began to register, and what was acknowledged.
+
+    Raises:
+        JournalError: a file holds what no simulator wrote.
+    """
+    begun: set[str] = set()
+    done: list[Registered] = []
+    for path in sorted(journal.glob(f"*/{REGISTRATIONS}")):
+        *lines, _torn = path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, 1):
+            try:
+                value = json.loads(line)
+                begun.add(value["hardware_id"])
+                if len(value) > 1:
+                    done.append(Registered(**value))
+            except (json.JSONDecodeError, KeyError, TypeError) as error:
+                raise JournalError(f"{path}:{number}: {error!r}") from None
+    return begun, done
 
 
 def _boots(path: Path) -> tuple[Boot, ...]:

@@ -5,16 +5,19 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from infra.device.calls import Unreachable as NoAnswer
 from infra.simulator import api
+from infra.simulator.admission import Admission, Joiner, Outcome
 from infra.simulator.content import Content
 from infra.simulator.delivery import Delivery, Upload, deliveries
 from infra.simulator.device import FIRMWARE, Device, Fields
 from infra.simulator.fleet import MOST_ROWS, Member, Plan
 from infra.simulator.host import Host
-from infra.simulator.http import Address, Connection, Lost, Response
+from infra.simulator.http import Lost, Response
 from infra.simulator.journal import RECORDS, JournalWriter, Kind
+from infra.simulator.lines import Lines
+from infra.simulator.receipts import Receipts
 from infra.simulator.schedule import Schedule
 from infra.simulator.tally import Tally
 from schemas.contract import Contract
@@ -40,22 +43,30 @@ class Turn:
 
 
 Item = Turn | Delivery
+JOIN_AGAIN_SECONDS = 2.0
 
 
 class Simulation:
-    """One run. Make it, `await run()`, read `tally`."""
+    """One run. Make it, `await run()`, read `tally`. Without a joiner an API key speaks for all devices."""
 
     def __init__(
-        self, plan: Plan, members: Sequence[Member], journal: JournalWriter, address: Address, contract: Contract
+        self,
+        plan: Plan,
+        members: Sequence[Member],
+        journal: JournalWriter,
+        lines: Lines,
+        contract: Contract,
+        joiner: Joiner | None = None,
     ) -> None:
         self.tally = Tally(devices=len(members))
-        self._plan, self._members, self._journal, self._address = plan, members, journal, address
+        self._plan, self._members, self._journal, self._lines = plan, members, journal, lines
+        self._admission = Admission(joiner, journal, self.tally) if joiner is not None else None
+        self._receipts = Receipts(self.tally, journal)
         self._contents = {kind: Content(contract.records[name]) for kind, name in RECORDS.items()}
         self._chance = random.Random(plan.seed)
         self._schedule: Schedule[Item] = Schedule()
-        self._by_device = {member.device.id: member for member in members}
+        self._by_device = {member.device: member for member in members}
         self._host = Host()
-        self._figures: tuple[float, dict[str, Any]] = (0.0, {})
         self._stopping = asyncio.Event()
         self._started = time.monotonic()
 
@@ -75,8 +86,14 @@ class Simulation:
             Unreachable, NotAllowed.
         """
         self._started = self.tally.started = time.monotonic()
+        if self._admission is not None:
+            try:
+                await self._admission.pre_register([member.device for member in self._members])
+            except NoAnswer as away:
+                raise Unreachable(str(away)) from None
         for member in self._members:
-            member.device.start(self._journal)
+            if self._admission is None:
+                member.device.start(self._journal)
             self._schedule.add(self._started, Turn(member, Kind.REGISTRATION))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -87,8 +104,10 @@ class Simulation:
                 self._schedule.close()
         except ExceptionGroup as failed:  # one reason is enough, and a task's failure has cancelled the others
             raise failed.exceptions[0] from None
+        finally:
+            self._lines.close()
         if self.tally.requests and not self.tally.answered:
-            raise Unreachable(self._silent())
+            raise Unreachable(self.tally.silent)
 
     async def _last(self, workers: "Sequence[asyncio.Task[None]]") -> None:
         """Wait for the end of making, then of delivering."""
@@ -116,27 +135,30 @@ class Simulation:
             await asyncio.sleep(every)
             report(self.tally)
             if not self.tally.answered and self.tally.seconds > self._plan.patience:
-                raise Unreachable(self._silent())
-
-    def _silent(self) -> str:
-        why = ", ".join(f"{reason} {count:,}" for reason, count in self.tally.errors.most_common())
-        return f"no answer to {self.tally.requests:,} requests in {self.tally.seconds:.0f} s ({why or 'all were cut short'})"
+                raise Unreachable(self.tally.silent)
 
     # --- sending
 
     async def _work(self) -> None:
-        connection = Connection(self._address, self._plan.timeout)
-        try:
-            while (item := await self._schedule.next()) is not None:
-                if isinstance(item, Delivery):
-                    await self._deliver(connection, item)
-                elif not self._stopping.is_set():
+        while (item := await self._schedule.next()) is not None:
+            if isinstance(item, Delivery):
+                await self._deliver(item)
+            elif not self._stopping.is_set():
+                if item.kind is Kind.REGISTRATION and self._admission is not None:
+                    await self._join(self._admission, item)
+                else:
                     self._take(item)
-        finally:
-            connection.close()
 
-    async def _deliver(self, connection: Connection, delivery: Delivery) -> None:
+    async def _join(self, admission: Admission, turn: Turn) -> None:
+        match await admission.admit(turn.member.device, lambda: self._stopping.is_set()):
+            case Outcome.JOINED:
+                self._registered(turn.member)
+            case Outcome.LATER:
+                self._schedule.add(time.monotonic() + JOIN_AGAIN_SECONDS, turn)
+
+    async def _deliver(self, delivery: Delivery) -> None:
         tally, device = self.tally, delivery.upload.device
+        connection = self._lines.take(device)
         tally.in_flight += 1
         tally.requests += 1
         device.tries += 1
@@ -156,6 +178,7 @@ class Simulation:
             self._answered(delivery, response)
         finally:
             tally.in_flight -= 1
+            self._lines.give(device, connection)
 
     def _again(self, delivery: Delivery, retry_after: float) -> None:
         self.tally.retries += 1
@@ -166,46 +189,10 @@ class Simulation:
     def _answered(self, delivery: Delivery, response: Response) -> None:
         if response.status in UNAUTHORIZED:
             raise NotAllowed(f"the ingress answers {response.status}: set FLEETLOG_API_KEY to its key")
-        upload = delivery.upload
-        verdicts = api.verdicts(upload.kind, upload.count, response.status, response.body)
-        refusals = [verdict for verdict in verdicts if isinstance(verdict, api.Refused)]
-        if delivery.broken:
-            self._broken_answered(delivery, refusals, response)
-            return
-        self._acknowledge(upload, verdicts)
-        for refusal in refusals:
-            self.tally.errors[refusal.why] += 1
-        if any(refusal.later for refusal in refusals):
-            self._again(delivery, _retry_after(response))
-            return
-        self.tally.refused += len(refusals)
-        self._done(delivery)
-
-    def _broken_answered(self, delivery: Delivery, refusals: Sequence[api.Refused], response: Response) -> None:
-        if any(refusal.later for refusal in refusals):
-            self._again(delivery, _retry_after(response))
-            return
-        accepted = delivery.upload.count - len(refusals)
-        if accepted:
-            self.tally.errors["broken upload accepted"] += accepted
-            self.tally.refused += accepted  # whatever the ingress made of it, it is not what was sent
-        self._done(delivery)
-
-    def _acknowledge(self, upload: Upload, verdicts: Sequence[api.Verdict]) -> None:
-        fresh = []
-        for i, verdict in enumerate(verdicts):
-            if isinstance(verdict, api.Refused):
-                continue
-            position = (verdict.partition, verdict.offset)
-            known = upload.positions.setdefault(i, position)
-            if known is position:
-                self.tally.acknowledged += 1
-            elif known != position:
-                self.tally.errors["retry answered with another position"] += 1
-            if known is position or known != position:
-                fresh.append((upload.first + i, *position))
-        if fresh:
-            self._journal.acknowledged(upload.kind, upload.boot, fresh)
+        if self._receipts.settled(delivery, response):
+            self._done(delivery)
+        else:
+            self._again(delivery, response.retry_after)
 
     def _done(self, delivery: Delivery) -> None:
         self.tally.outstanding -= 1
@@ -218,20 +205,23 @@ class Simulation:
         """What a device does after an upload."""
         if self._stopping.is_set():
             return
-        member = self._by_device[upload.device.id]
+        member = self._by_device[upload.device]
         now = time.monotonic()
         match upload.kind:
             case Kind.REGISTRATION if upload.positions:
-                self.tally.registered += 1
-                self._event(member, "started", {"firmware_version": FIRMWARE})
-                self._schedule.add(now + member.phase * self._plan.heartbeat, Turn(member, Kind.HEARTBEAT))
-                self._next_telemetry(member)
+                self._registered(member)
             case Kind.TELEMETRY:
                 self._next_telemetry(member)
             case Kind.HEARTBEAT:
                 self._schedule.add(now + self._plan.heartbeat, Turn(member, Kind.HEARTBEAT))
             case Kind.EVENT:
                 upload.device.events_sent += 1
+
+    def _registered(self, member: Member) -> None:
+        self.tally.registered += 1
+        self._event(member, "started", {"firmware_version": FIRMWARE})
+        self._schedule.add(time.monotonic() + member.phase * self._plan.heartbeat, Turn(member, Kind.HEARTBEAT))
+        self._next_telemetry(member)
 
     def _next_telemetry(self, member: Member) -> None:
         rows = tuple(self._chance.randint(1, MOST_ROWS) for _ in range(self._plan.batch))
@@ -245,7 +235,7 @@ class Simulation:
             case Kind.REGISTRATION:
                 self._upload(member, turn.kind, 0, [device.registration()])
             case Kind.HEARTBEAT:
-                fields = device.heartbeat(self._host_figures())
+                fields = device.heartbeat(self._host.recent())
                 self._upload(member, turn.kind, fields["sequence"], [fields])
             case _:
                 self._telemetry(member, turn.rows)
@@ -284,16 +274,3 @@ class Simulation:
 
     def _note(self, fault: str) -> None:
         self.tally.injected[fault] += 1
-
-    def _host_figures(self) -> dict[str, Any]:
-        taken, figures = self._figures
-        if time.monotonic() - taken > 1.0:
-            figures = self._host.figures()
-            self._figures = (time.monotonic(), figures)
-        return figures
-
-
-def _retry_after(response: Response) -> float:
-    """Seconds that the server asked for; 0 without a number (its form as a date is not used by the API)."""
-    text = response.headers.get(b"retry-after", b"")
-    return float(text) if text.isdigit() else 0.0

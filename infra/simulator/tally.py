@@ -12,6 +12,7 @@ class Tally:
 
     devices: int = 0
     registered: int = 0
+    joining: int = 0  # registrations begun and not yet done
     sent: int = 0
     acknowledged: int = 0
     refused: int = 0  # refused for good although sound
@@ -33,6 +34,12 @@ class Tally:
     def unacknowledged(self) -> int:
         return self.sent - self.acknowledged
 
+    @property
+    def silent(self) -> str:
+        """What to say when no answer ever came."""
+        why = ", ".join(f"{reason} {count:,}" for reason, count in self.errors.most_common())
+        return f"no answer to {self.requests:,} requests in {self.seconds:.0f} s ({why or 'all were cut short'})"
+
     def summary(self, run: str) -> dict[str, Any]:
         """The run's JSON."""
         seconds = self.seconds
@@ -41,6 +48,7 @@ class Tally:
             "seconds": round(seconds, 3),
             "devices": self.devices,
             "registered": self.registered,
+            "joining": self.joining,
             "sent": self.sent,
             "acknowledged": self.acknowledged,
             "unacknowledged": self.unacknowledged,

@@ -129,7 +129,7 @@ def running_stack(
 @contextmanager
 def free_settings(directory: Path, workers: int = 1, settings: Settings | None = None) -> Iterator[tuple[Settings, int]]:
     """`settings` with its data in `directory` and all ports free ones, kept until the end; and one more free port."""
-    with free_ports(10 + workers) as ports:
+    with free_ports(13 + workers) as ports:
         yield (
             replace(
                 settings or Settings(),
@@ -144,7 +144,10 @@ def free_settings(directory: Path, workers: int = 1, settings: Settings | None =
                 ingress_port=ports[6],
                 supervisor_metrics_port=ports[7],
                 registry_backend_port=ports[9],
-                worker_metrics_port=ports[10],
+                registration_port=ports[10],
+                data_port=ports[11],
+                authority_port=ports[12],
+                worker_metrics_port=ports[13],
             ),
             ports[8],
         )

@@ -106,7 +106,11 @@ def ingress(settings: Settings) -> Service:
         _own(settings, "ingress", "infra.cli.main", "ingress"),
         check=lambda: health.http_ok(settings.host, settings.ingress_port, "/health/ready"),
         after=(*CONTRACT, "broker", "registry-front"),
-        ports=(Port("ingress_port", settings.ingress_port),),
+        ports=tuple(
+            Port(name, number)
+            for name in ("ingress_port", "registration_port", "data_port")
+            if (number := getattr(settings, name))
+        ),
     )
 
 

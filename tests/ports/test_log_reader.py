@@ -39,6 +39,7 @@ class Log:
     topic: str
     write: Callable[[int, list[Record]], None]
     hole: Callable[[int], None]
+    open: Callable[[int, list[Record]], Callable[[], None]]
     truncate: Callable[[int, int], None]
 
     def source(self, partition: int = 0) -> TopicPartition:
@@ -47,13 +48,20 @@ class Log:
     def read(self, start: int, stop: int, partition: int = 0) -> dict[int, Record]:
         """What a read gives: offset -> key and value; every batch is looked at on the way."""
         found: dict[int, Record] = {}
+        following = start
         for batch in self.reader.read(self.source(partition), start, stop):
             assert batch.source == self.source(partition)
-            assert 1 <= len(batch) == len(batch.keys) == len(batch.values) <= BATCH
+            assert len(batch.offsets) == len(batch.keys) == len(batch.values) <= BATCH
+            assert batch.begins == following < batch.following
+            assert [offset for offset in batch.offsets if batch.begins <= offset < batch.following] == list(batch.offsets)
             assert list(batch.offsets) == sorted(set(batch.offsets))
-            assert batch.first > max(found, default=-1)
             found.update(zip(batch.offsets, zip(batch.keys, batch.values, strict=True), strict=True))
+            following = batch.following
+        assert following == max(start, min(stop, self.end(partition)))
         return found
+
+    def end(self, partition: int = 0) -> int:
+        return int(self.reader.bounds([self.topic])[self.source(partition)][1])
 
 
 def memory_log() -> Log:
@@ -63,11 +71,23 @@ def memory_log() -> Log:
         for key, value in records:
             log.append(TopicPartition("topic", partition), key, value)
 
+    def opened(partition: int, records: list[Record]) -> Callable[[], None]:
+        source = TopicPartition("topic", partition)
+        log.hold(source)
+        write(partition, records)
+
+        def commit() -> None:
+            log.skip(source, 1)
+            log.release(source)
+
+        return commit
+
     return Log(
         log,
         "topic",
         write,
         lambda partition: log.skip(TopicPartition("topic", partition), 2),
+        opened,
         lambda partition, at: log.truncate(TopicPartition("topic", partition), at),
     )
 
@@ -96,6 +116,23 @@ def kafka_log(stack: Stack) -> Log:
             producer.produce(topic, value, key, partition=partition)
         assert producer.flush(30) == 0
 
+    def opened(partition: int, records: list[Record]) -> Callable[[], None]:
+        began = reader.bounds([topic])[TopicPartition(topic, partition)][1]
+        producer = Producer({**servers, "transactional.id": uuid4().hex})
+        producer.init_transactions(10)
+        producer.begin_transaction()
+        for key, value in records:
+            producer.produce(topic, value, key, partition=partition)
+        assert producer.flush(30) == 0
+
+        def commit() -> None:
+            producer.commit_transaction(10)
+            until = time.monotonic() + 10
+            while reader.bounds([topic])[TopicPartition(topic, partition)][1] <= began:  # the marker follows the answer
+                assert time.monotonic() < until
+
+        return commit
+
     def hole(partition: int) -> None:
         """A record of an aborted transaction, and the control record that says so."""
         _, before = reader.bounds([topic])[TopicPartition(topic, partition)]
@@ -118,7 +155,7 @@ def kafka_log(stack: Stack) -> Log:
         for done in admin.delete_records(wanted).values():
             done.result(10)
 
-    return Log(reader, topic, write, hole, truncate)
+    return Log(reader, topic, write, hole, opened, truncate)
 
 
 @pytest.fixture(params=["memory", "kafka"])
@@ -178,6 +215,20 @@ def test_a_hole_at_the_end_does_not_hold_a_read_up(log: Log) -> None:
     assert log.reader.bounds([log.topic])[log.source(0)] == (0, 5)
     assert log.read(0, 5) == dict(enumerate(numbered(0, 3)))
     assert log.read(3, 5) == {}
+
+
+def test_what_belongs_to_an_open_transaction_is_behind_the_end(log: Log) -> None:
+    log.write(0, numbered(0, 3))
+    commit = log.open(0, numbered(3, 5))
+    log.write(0, numbered(5, 8))
+    assert log.reader.bounds([log.topic])[log.source(0)] == (0, 3)
+    assert log.read(0, 8) == dict(enumerate(numbered(0, 3)))
+    assert log.read(3, 8) == {}
+    commit()
+    assert log.reader.bounds([log.topic])[log.source(0)] == (0, 9)
+    assert log.read(0, 9) == dict(enumerate(numbered(0, 8)))
+    assert log.read(7, 9) == {7: numbered(7, 8)[0]}
+    assert log.read(8, 9) == {}
 
 
 def test_what_is_no_longer_kept_can_not_be_read(log: Log) -> None:

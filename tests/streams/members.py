@@ -38,7 +38,15 @@ class Member:
 
     def __init__(self, stack: Stack, topic: str, name: str, shared: "Shared", seconds: float = 0.05, slots: int = 2) -> None:
         options = GroupOptions(
-            stack.settings.kafka, topic, name, (topic,), records=50, seconds=seconds, slots=slots, session_timeout=6.0
+            stack.settings.kafka,
+            topic,
+            name,
+            (topic,),
+            records=50,
+            seconds=seconds,
+            slots=slots,
+            session_timeout=6.0,
+            to_the_end=True,
         )
         self.shared, self.name = shared, name
         self.hold = threading.Event()
@@ -58,7 +66,7 @@ class Member:
         if self.reader.current(batch):
             self.epochs.add(batch.epoch)
             self.shared.fold(batch)
-            self.reader.folded(batch.source, batch.last + 1)
+            self.reader.folded(batch.source, batch.following)
         self.reader.release()
 
 
@@ -84,12 +92,12 @@ class Shared:
             fresh = batch.since(position)
             if fresh is None:
                 return
-            if fresh.first != position:
+            if fresh.begins != position:
                 # With threads in place of one agent, a later batch may come first: it is a redelivery to come.
-                self.gaps.append(f"{batch.source} {position} {fresh.first}")
+                self.gaps.append(f"{batch.source} {position} {fresh.begins}")
                 return
             self.folded.setdefault(batch.source, []).extend(fresh.values)
-            self.positions[batch.source] = fresh.last + 1
+            self.positions[batch.source] = fresh.following
 
     def wait_for(self, count: int, seconds: float = 40.0) -> None:
         until = time.monotonic() + seconds

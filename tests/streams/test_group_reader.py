@@ -12,7 +12,6 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from connectors.group_options import GroupOptions
 from connectors.kafka_group import GroupReader
 from connectors.kafka_log import KafkaLog
-from connectors.pending_batch import PendingBatch
 from infra.stack.harness import Stack, running_stack
 from schemas.log import Batch, TopicPartition
 from tests.streams.members import PARTITIONS, Member, Shared, produce, slow_feed
@@ -179,10 +178,9 @@ def test_a_rebalance_while_a_batch_waits_for_its_slot(monkeypatch: pytest.Monkey
     batches: list[Batch] = []
     reader = GroupReader(GroupOptions("nowhere", "g", "m", ("t",), seconds=0.0), dict, batches.append, print)
     sources = [TopicPartition("t", partition) for partition in range(3)]
-    reader._begin(sources)
+    reader._begin(sources, dict.fromkeys(sources, 0))
     for source in sources:
-        reader._pending[source] = PendingBatch(since=0.0)
-        reader._pending[source].offsets.append(0)
+        reader._collected.end(source, 1, 1, 0.0)
 
     def revoked_meanwhile() -> bool:
         for source in sources:

@@ -14,8 +14,10 @@ from unittest.mock import patch
 
 import httpx
 
+from connectors.http.listener import Listener
 from connectors.http.server import Server, listen
 from connectors.ingress.access import Access, Principal, Rights
+from connectors.ingress.guard_options import Guards, in_memory
 from connectors.ingress.ingress import Ingress
 from connectors.ingress.options import Options
 from connectors.ingress.outside import Outside
@@ -29,7 +31,7 @@ from tests.connectors.ingress.fakes import FakeProducer, FakeRegistry
 KEY = "a-key-of-tests-0123456789"
 CONTRACT = load()
 PARTITIONS = 6
-EVERYTHING = Rights(write=("*",), manage=("*",))
+EVERYTHING = Rights(write=("*",), manage=("*",), fleet="admin")
 
 
 @dataclass
@@ -106,6 +108,18 @@ def key_of(name: str) -> str:
     return f"a-key-of-{name}-0123456789"
 
 
+@dataclass
+class Around:
+    """What an ingress is put between; `listeners` makes those over TLS, `run` runs its event loop."""
+
+    log: MemoryLog
+    registry: FakeRegistry
+    access: Access
+    guards: Guards = field(default_factory=in_memory)
+    listeners: Callable[[Ingress], Sequence[Listener]] = lambda ingress: ()
+    run: Callable[[Any], None] = asyncio.run
+
+
 @contextmanager
 def serving(
     limits: Options,
@@ -116,17 +130,28 @@ def serving(
     others: Sequence[Principal] = (),
 ) -> Iterator[Served]:
     """An ingress on a free port, in a thread of its own; `log` is what was written before; `owner`: what KEY may do."""
-    log = log or TracedLog(dict.fromkeys([*CONTRACT.topics, "free"], PARTITIONS))
-    producer, registry = FakeProducer(log, CONTRACT.topics, PARTITIONS), registry or FakeRegistry()
+    access = Access(KEY, owner, CONTRACT, lambda: {one.key_digest: one for one in others})
+    with serving_with(limits, Around(log or new_log(), registry or FakeRegistry(), access), ready) as served:
+        yield served
+
+
+def new_log() -> TracedLog:
+    return TracedLog(dict.fromkeys([*CONTRACT.topics, "free"], PARTITIONS))
+
+
+@contextmanager
+def serving_with(limits: Options, around: Around, ready: bool = True) -> Iterator[Served]:
+    """An ingress between other things than the usual."""
+    log, registry = around.log, around.registry
+    producer = FakeProducer(log, CONTRACT.topics, PARTITIONS)
     cluster, pages = FakeCluster(producer.topics, log, CONTRACT), MemoryPages(log)
     bound = listen("127.0.0.1", 0)
     begun: list[Served] = []
     started = threading.Event()
 
     async def main() -> None:
-        access = Access(KEY, owner, CONTRACT, lambda: {one.key_digest: one for one in others})
-        ports = Outside(producer, registry, cluster, lambda: log, pages, lambda: producer.traces)
-        ingress = Ingress(limits, CONTRACT, access, ports)
+        ports = Outside(producer, registry, cluster, lambda: log, pages, lambda: producer.traces, around.guards)
+        ingress = Ingress(limits, CONTRACT, around.access, ports)
         server = Server(limits, ingress.application.answer)
         ingress.ends_with(lambda: server.stopping)
         loop = asyncio.get_running_loop()
@@ -134,10 +159,10 @@ def serving(
         preparing = asyncio.create_task(ingress.prepare())
         await asyncio.wait([preparing], timeout=None if ready else 0)
         started.set()
-        await server.serve(bound)
+        await server.serve(bound, around.listeners(ingress))
         preparing.cancel()
 
-    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread = threading.Thread(target=lambda: around.run(main()))
     with patch("connectors.ingress.recovery.SETTLE_SECONDS", 0.01):  # nothing else writes to the log
         thread.start()
         assert started.wait(20)

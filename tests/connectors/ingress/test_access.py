@@ -86,6 +86,7 @@ def test_a_file_of_principals() -> None:
         (GOOD + 'manage = "x"', "principals.weather.manage: is no list"),
         (GOOD + 'manage = ["a b"]', "principals.weather.manage: 'a b' matches no topic"),
         (GOOD.replace("false", "1"), "principals.weather.devices: is neither"),
+        (GOOD + '\nfleet = "root"', "principals.weather.fleet: is neither"),
         (GOOD + GOOD.replace("weather]", "other]"), "principals.other: has the same key as weather"),
     ],
 )

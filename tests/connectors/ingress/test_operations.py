@@ -18,6 +18,8 @@ from tests.connectors.ingress.served import KEY, Served, options, serving
 from tests.connectors.ingress.uploads import telemetry
 
 ROUTES = {
+    ("get", "/.well-known/jwks.json"),
+    ("post", "/v1/devices/{id}/token"),
     ("get", "/v1/log"),
     ("get", "/v1/log/{topic}"),
     ("get", "/v1/log/{topic}/{partition}"),

@@ -54,7 +54,7 @@ class Servers:
 def serving(folder: Path, fleet: FakeFleet) -> Iterator[Servers]:
     (folder / "roots.pem").write_text(fleet.ca.pem)
     servers = Servers(fleet, folder / "roots.pem")
-    certificate = _server_certificate(folder, fleet)
+    certificate = server_certificate(folder, fleet)
     plain = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     plain.load_cert_chain(certificate)
     mutual = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -119,7 +119,7 @@ def _server(context: ssl.SSLContext | None, work: Any) -> Iterator[str]:
         thread.join()
 
 
-def _server_certificate(folder: Path, fleet: FakeFleet) -> Path:
+def server_certificate(folder: Path, fleet: FakeFleet) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
     names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])

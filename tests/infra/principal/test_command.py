@@ -63,10 +63,10 @@ def test_they_are_listed_after_the_owner(
     monkeypatch.setenv("FLEETLOG_REST_TOPICS", "rain")
     run(capsys, "add", "b", "--manage", "x*", "--no-devices")
     run(capsys, "add", "a.c", "--no-devices")
-    assert run(capsys, "list").splitlines() == ["owner: devices; write rain", "a.c: nothing", "b: manage x*"]
+    assert run(capsys, "list").splitlines() == ["owner: devices; fleet admin; write rain", "a.c: nothing", "b: manage x*"]
     listed = json.loads(run(capsys, "list", "--json"))
     assert [one["name"] for one in listed] == ["owner", "a.c", "b"]
-    assert listed[2] == {"name": "b", "write": [], "read": [], "manage": ["x*"], "devices": False}
+    assert listed[2] == {"name": "b", "write": [], "read": [], "manage": ["x*"], "devices": False, "fleet": ""}
     assert "key" not in json.dumps(listed)
 
 
@@ -144,3 +144,9 @@ def test_the_examples_of_the_documentation_run(file: Path, capsys: pytest.Captur
     assert '[principals."station"]' in file.read_text("utf-8")
     assert '[principals."station"]' in DOCUMENT.read_text("utf-8")
     capsys.readouterr()
+
+
+def test_the_right_to_the_fleet_is_kept_and_listed(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "add", "alice", "--fleet", "user", "--no-devices")
+    assert principals(file.read_text("utf-8")).popitem()[1].rights == Rights(devices=False, fleet="user")
+    assert run(capsys, "list").splitlines()[1:] == ["alice: fleet user"]

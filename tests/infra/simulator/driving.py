@@ -8,6 +8,7 @@ from typing import Any
 from infra.simulator.fleet import Plan, fleet
 from infra.simulator.http import Address
 from infra.simulator.journal import JournalWriter, Run, runs
+from infra.simulator.lines import SharedLines
 from infra.simulator.run import Simulation
 from infra.simulator.series import load
 from infra.simulator.tally import Tally
@@ -23,7 +24,7 @@ async def run_at(plan: Plan, folder: Path, port: int, key: str = KEY) -> Simulat
     address = Address.parse(f"http://127.0.0.1:{port}", {"X-API-Key": key})
     members = fleet(plan, SERIES, "test", random.Random(f"fleet {plan.seed}"))
     journal = JournalWriter(folder / "run", {})
-    simulation = Simulation(plan, members, journal, address, CONTRACT)
+    simulation = Simulation(plan, members, journal, SharedLines(address, plan.timeout), CONTRACT)
     try:
         await simulation.run(lambda _: None, 0.1)
     finally:

@@ -13,6 +13,7 @@ from infra.simulator.faults import Faults
 from infra.simulator.fleet import Plan, fleet
 from infra.simulator.http import Address
 from infra.simulator.journal import JournalWriter, Kind
+from infra.simulator.lines import SharedLines
 from infra.simulator.run import Simulation
 from infra.simulator.series import SOURCES, load
 from tests.infra.simulator.driving import CONTRACT, QUICK, SERIES, check_journal, simulate
@@ -78,7 +79,7 @@ def test_a_seed_draws_the_same_fleet_and_faults(tmp_path: Path) -> None:
                 address = Address.parse(f"http://127.0.0.1:{ingress.port}", {"X-API-Key": KEY})
                 members = fleet(plan, SERIES, "test", random.Random(f"fleet {plan.seed}"))
                 journal = JournalWriter(tmp_path / name, {})
-                simulation = Simulation(plan, members, journal, address, CONTRACT)
+                simulation = Simulation(plan, members, journal, SharedLines(address, plan.timeout), CONTRACT)
                 await simulation.run(lambda tally: simulation.stop() if tally.sent > 150 else None, 0.01)
                 journal.close()
 
@@ -108,7 +109,7 @@ def test_no_reading_is_from_the_future(tmp_path: Path) -> None:
             for member in members:
                 member.device.begins += member.device.series.period - 86_400_000_000 * 3  # three days are left
             journal = JournalWriter(tmp_path / "run", {})
-            await Simulation(plan, members, journal, address, CONTRACT).run(lambda _: None, 0.1)
+            await Simulation(plan, members, journal, SharedLines(address, plan.timeout), CONTRACT).run(lambda _: None, 0.1)
             journal.close()
 
     asyncio.run(main())
