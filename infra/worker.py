@@ -1,4 +1,4 @@
-"""A worker process: some or all views, live, in one Faust application."""
+"""A worker process: some or all views and deciders, live, in one Faust application."""
 
 import asyncio
 import logging
@@ -9,12 +9,13 @@ import faust
 
 from connectors.process import give_back_memory
 from connectors.prometheus import PrometheusMonitor, serve
-from infra import compose
+from infra import compose, deciders
 from infra.settings import SettingError, Settings
 from projections.catalogue import CATALOGUE, UnknownView, find
 from projections.projection import Projection
 from schemas import contract as contracts
 from streams.live import View, attach, make_app
+from streams.live_decider import LiveDecider
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,10 @@ def chosen(settings: Settings) -> tuple[Projection, ...]:
         raise SettingError(f"FLEETLOG_VIEWS: {error}") from None
 
 
-def make_worker(settings: Settings, index: int, store_of: StoreOf = compose.store) -> tuple[faust.App, list[View]]:
-    """The application of worker `index` and its views, metrics served. `store_of` gives the store of a view."""
+def make_worker(
+    settings: Settings, index: int, store_of: StoreOf = compose.store
+) -> tuple[faust.App, list[View], list[LiveDecider]]:
+    """The application of worker `index`, its views and deciders, metrics served. `store_of` gives the store of a view."""
     contract = contracts.load()
     schemas = compose.registry(settings)
     monitor = PrometheusMonitor()
@@ -54,9 +57,10 @@ def make_worker(settings: Settings, index: int, store_of: StoreOf = compose.stor
         )
         live = _prepared_live(store)
         views.append(attach(app, make_runner(1), live, compose.reader_maker(settings, projection, index), monitor))
-    serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views))
+    decide = [deciders.attach_definition(app, settings, index, made, monitor) for made in deciders.chosen(settings)]
+    serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views, decide))
     app.timer(TRIM_SECONDS)(_trim)
-    return app, views
+    return app, views, decide
 
 
 async def _trim() -> None:
@@ -78,22 +82,27 @@ def _prepared_live(store: compose.Store) -> Callable[[], int]:
     return live
 
 
-def _health(views: list[View]) -> tuple[bool, object]:
-    detail = {
-        view.name: {
-            "alive": view.reader.alive,
-            "partitions": sorted(str(source) for source in view.reader.assigned()),
-            "halted": {str(source): why for source, why in view.halts.items()},
-            "waiting": {str(source): why for source, why in view.waits.items()},
-        }
-        for view in views
+def _health(views: list[View], decide: list[LiveDecider]) -> tuple[bool, object]:
+    running: list[View | LiveDecider] = [*views, *decide]
+    healthy = all(one.reader.alive and not one.halts for one in running)
+    return healthy, {
+        "views": {view.name: _detail(view) for view in views},
+        "deciders": {decider.name: _detail(decider) for decider in decide},
     }
-    return all(view.reader.alive and not view.halts for view in views), {"views": detail}
+
+
+def _detail(one: View | LiveDecider) -> object:
+    return {
+        "alive": one.reader.alive,
+        "partitions": sorted(str(source) for source in one.reader.assigned()),
+        "halted": {str(source): why for source, why in one.halts.items()},
+        "waiting": {str(source): why for source, why in one.waits.items()},
+    }
 
 
 def run(settings: Settings, index: int, store_of: StoreOf = compose.store) -> int:
     """Run until a signal asks to stop; returns the exit code."""
-    app, _ = make_worker(settings, index, store_of)
+    app, _, _ = make_worker(settings, index, store_of)
     worker = faust.Worker(app, loglevel=None, override_logging=False, redirect_stdouts=False, quiet=True)
     worker.spinner = None  # it writes to standard output, where only log lines belong
     worker.execute_from_commandline()

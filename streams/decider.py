@@ -19,7 +19,7 @@ from streams.commands import Read, Received, read_commands
 from streams.limits import BadRecordGauge, Limit
 from streams.machine import Addressed, Machine
 from streams.restoring import Committed, Restored, Restorer
-from streams.runner import NotOwned
+from streams.runner import Gap, NotOwned
 
 log = logging.getLogger(__name__)
 
@@ -147,11 +147,13 @@ class DeciderRunner:
         fresh = batch.since(stand.following)
         if fresh is None:
             return _Part(stand, batch.source, (), stand.following), 0
+        if fresh.begins > stand.following:
+            raise Gap(f"{batch.source}: the log goes on at {fresh.begins}, the decider stands at {stand.following}")
         read = read_commands(fresh, self._codecs[batch.source.topic])
         gauge = stand.gauge.check(len(fresh), [fault.place for fault in read.faults])
         self._set_aside(stand, fresh, read)
         stand.gauge = gauge
-        return _Part(stand, batch.source, read.commands, fresh.last + 1), len(read.faults)
+        return _Part(stand, batch.source, read.commands, fresh.following), len(read.faults)
 
     def _set_aside(self, stand: _Stand, batch: Batch, read: Read) -> None:
         letters = [

@@ -218,4 +218,6 @@ def _joined(group: Sequence[Batch]) -> Batch:
         [key for batch in group for key in batch.keys],
         [value for batch in group for value in batch.values],
         group[0].epoch,
+        group[0].read_from,
+        group[-1].read_to,
     )

@@ -117,7 +117,7 @@ def withdraw(number: int, amount: int) -> Withdraw:
     return Withdraw(**base(number), amount=amount)
 
 
-def topic(name: str, types: Sequence[type[Message]], partitions: int = PARTITIONS) -> Topic:
+def topic_of(name: str, types: Sequence[type[Message]], partitions: int = PARTITIONS) -> Topic:
     records = tuple(RecordType(made.__name__, "toy", schema(made)) for made in types)
     return Topic(name, "account", records, "topic-record", partitions, -1, "NONE", "tests", "internal", (), ())
 
@@ -130,12 +130,15 @@ def schema(made: type[Message]) -> dict[str, Any]:
 
 COMMAND_TYPES = (Deposit, Withdraw, Greet)
 EVENT_TYPES = (Deposited, Withdrawn, Greeted, Refused, Repeated)
-COMMANDS_TOPIC, EVENTS_TOPIC = topic(COMMANDS, COMMAND_TYPES), topic(EVENTS, EVENT_TYPES)
+COMMANDS_TOPIC, EVENTS_TOPIC = topic_of(COMMANDS, COMMAND_TYPES), topic_of(EVENTS, EVENT_TYPES)
 
 
 def codecs(registry: Any = None) -> dict[str, Messages]:
     """How the values of both topics are written and read."""
     made = registry or MemoryRegistry()
+    for topic in (COMMANDS_TOPIC, EVENTS_TOPIC):
+        for record in topic.records:
+            made.register(topic.subject(record), record.schema)  # in order: the ids are the same in every process
     return {
         COMMANDS: Messages(COMMANDS_TOPIC, COMMAND_TYPES, made.register, made.schema),
         EVENTS: Messages(EVENTS_TOPIC, EVENT_TYPES, made.register, made.schema),
