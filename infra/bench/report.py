@@ -18,6 +18,7 @@ TITLES = {
     "decode": "Decoding",
     "memory": "Memory of a worker",
     "registration": "Registration: device to ledger",
+    "transport": "Transport: what TLS costs",
 }
 
 HEAD = """\
