@@ -67,8 +67,7 @@ class World:
 
     def give(self, command: Command, aggregate: str | None = None) -> Event:
         """Decide a command; its event. What follows from it waits in `follow_ups` or, for the ledger, in `ledger`."""
-        named = getattr(command, "claim_id", None) if not isinstance(command, commands.AdmitClaim) else None
-        at = aggregate or named or command.hardware_id  # type: ignore[attr-defined]
+        at = aggregate or self.aggregate(command)
         [event] = REGISTRATION.decide(self.states.get(at), command)
         state = REGISTRATION.evolve(self.states.get(at), event)
         if state is not None:
@@ -80,6 +79,12 @@ class World:
             else:
                 self.ledger.append(record.message)
         return event
+
+    @staticmethod
+    def aggregate(command: Command) -> str:
+        """The key of the command's record."""
+        name = "claim_id" if isinstance(command, commands.SpendClaim | commands.IssueClaimToken) else "hardware_id"
+        return str(getattr(command, name))
 
     def settle(self) -> Event:
         """Give what follows, until nothing does; the last event."""
