@@ -25,18 +25,16 @@ OFTEN = st.sampled_from([True, True, True, False])
 
 
 class Watched(World):
-    """A world whose every decision is watched, and whose commands are remembered."""
+    """A world whose every decision is watched."""
 
     def __init__(self) -> None:
         super().__init__()
         self.watch = Watch()
-        self.commands: list[tuple[str, Command]] = []
 
     def give(self, command: Command, aggregate: str | None = None) -> Event:
         at = aggregate or self.aggregate(command)
         before, queued, asked = self.states.get(at), len(self.follow_ups), len(self.ledger)
         event = super().give(command, at)
-        self.commands.append((at, command))
         self.watch.see(before, command, event, self.states.get(at))
         ledger = [Addressed("", "ledger", message) for message in self.ledger[asked:]]
         self.watch.follow(command, event, [*list(self.follow_ups)[queued:], *ledger])
