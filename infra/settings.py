@@ -74,6 +74,8 @@ class Settings:
     rest_read: str = ""  # ... read by position only
     rest_manage: str = ""  # ... create, delete, change the settings of
     principals: str = ""  # a file of more API keys and what each may do; empty: data_dir/principals.toml
+    device_config: str = ""  # a TOML file of device configurations, by model; empty: the defaults
+    device_url: str = ""  # where devices reach the data listener; empty: https, host and data_port
 
     authority_port: int = 8086  # where the authority process serves lists, OCSP and the ledger
     authority_url: str = ""  # what certificates name as its address; empty: host and authority_port
@@ -103,6 +105,7 @@ class Settings:
     limit_registrations: int = 10  # ... of a user
     limit_heartbeats: int = 120  # ... of a device
     limit_uploads: int = 1000  # ... of a device: telemetry and events
+    limit_addresses: int = 1000  # ... of a network address: beginnings of registrations of who is not known yet
     limit_plain: int = 0  # 1: these limits hold on the plain listener too
 
     @property
