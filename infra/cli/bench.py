@@ -59,6 +59,18 @@ def _transport(seconds: float) -> dict[str, Any]:
     return transport.run(seconds)
 
 
+def _authority(seconds: float) -> dict[str, Any]:
+    from infra.bench import authority
+
+    return authority.run(seconds)
+
+
+def _decider(seconds: float) -> dict[str, Any]:
+    from infra.bench import decider
+
+    return decider.run(seconds)
+
+
 BENCHES: dict[str, tuple[Bench, float]] = {
     "carrier": (_carrier, 80.0),
     "ingress": (_ingress, 60.0),
@@ -68,6 +80,8 @@ BENCHES: dict[str, tuple[Bench, float]] = {
     "memory": (_memory, 80.0),
     "registration": (_registration, 40.0),
     "transport": (_transport, 30.0),
+    "authority": (_authority, 10.0),
+    "decider": (_decider, 10.0),
 }
 """Each bench and the seconds that it measures by default; its set-up comes on top."""
 
