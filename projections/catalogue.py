@@ -20,11 +20,11 @@ DEVICE_STATE = KeyedProjection(
     {f"count.{name}": topic for topic, name in device_state.COUNTERS.items()},
 )
 
+OF_UPLOADS: tuple[Projection, ...] = (DEVICE_STATE, TELEMETRY, HEARTBEATS, DEVICE_EVENTS)
+"""Views of nothing but what devices upload."""
+
 CATALOGUE: tuple[Projection, ...] = (
-    DEVICE_STATE,
-    TELEMETRY,
-    HEARTBEATS,
-    DEVICE_EVENTS,
+    *OF_UPLOADS,
     REGISTRATIONS,
     REGISTRATION_STEPS,
     CERTIFICATES,

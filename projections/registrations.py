@@ -93,9 +93,7 @@ def keyed(topic: str, frame: pl.DataFrame) -> pl.DataFrame:
     of_claim = record.is_in(OF_CLAIMS) | ((record == "CommandRefused") & pl.col("command").is_in(COMMANDS_OF_CLAIMS))
     key = pl.when(of_claim.fill_null(False)).then(pl.col("claim_id")).otherwise(pl.col("hardware_id"))
     needed = ("topic", "partition", "offset", "record", KEY, *COLUMNS)
-    return (
-        frame.filter(record.is_in(list(FIELDS))).with_columns(key.alias(KEY)).drop_nulls(KEY).select(needed)
-    )
+    return frame.filter(record.is_in(list(FIELDS))).with_columns(key.alias(KEY)).drop_nulls(KEY).select(needed)
 
 
 def updates(topic: str, record: Mapping[str, Any]) -> dict[str, Update]:
