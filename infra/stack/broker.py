@@ -84,6 +84,10 @@ def properties(settings: Settings) -> str:
         "transaction.state.log.replication.factor": "1",
         "transaction.state.log.min.isr": "1",
         "transaction.state.log.num.partitions": "4",
+        # What a dead decider left open holds up its successor until the broker looks for it (by default every 10 s).
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+        # Where a decider goes on lies in its group's offsets, and must not be forgotten (by default in 7 days).
+        "offsets.retention.minutes": "2147483647",
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
         "share.coordinator.state.topic.num.partitions": "1",
