@@ -35,7 +35,7 @@ chaos: $(DEV) $(JARS)
 	$(BIN)/python -m pytest tests/chaos/test_controls.py
 
 bench: $(DEV) $(JARS)
-	for name in carrier ingress rest sink decode memory registration; do $(BIN)/fleetlog bench $$name $(ARGS) || exit; done
+	for name in carrier ingress rest sink decode memory registration authority; do $(BIN)/fleetlog bench $$name $(ARGS) || exit; done
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -16,6 +16,8 @@ from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 RSA_BITS = 2048
 """Fewest bits of an RSA key (NIST SP 800-131A: shorter ones are disallowed)."""
 RSA_MOST_BITS = 8192
+RSA_EXPONENT = 65537
+"""Least public exponent (FIPS 186-5, A.1.1: more than 2^16; smaller ones have failed with bad padding)."""
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
 
@@ -51,6 +53,8 @@ def checked(key: object) -> PublicKey:
     if isinstance(key, rsa.RSAPublicKey):
         if not RSA_BITS <= key.key_size <= RSA_MOST_BITS:
             raise BadKey(f"an RSA key of {key.key_size} bits; {RSA_BITS} to {RSA_MOST_BITS} are taken")
+        if (exponent := key.public_numbers().e) < RSA_EXPONENT:
+            raise BadKey(f"an RSA key of the public exponent {exponent}; {RSA_EXPONENT} or more is taken")
         return key
     raise BadKey(f"a key of a kind that is not taken ({type(key).__name__.strip('_')}): EC P-256, Ed25519 or RSA")
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 from joserfc import jws
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
 from connectors import private_files
@@ -89,7 +90,7 @@ class SigningKeys:
             return [_Kept(ECKey.import_key(one["key"]), float(one["since"])) for one in held]
         except (private_files.Exposed, OSError) as error:
             raise BadKeys(str(error)) from None
-        except (ValueError, KeyError, TypeError, msgspec.MsgspecError) as error:
+        except (ValueError, KeyError, TypeError, msgspec.MsgspecError, JoseError) as error:
             raise BadKeys(f"{self._file} holds no keys: {error!r}") from None
 
     def _keep(self, keys: list[_Kept]) -> None:

@@ -74,11 +74,14 @@ class Settings:
     rest_read: str = ""  # ... read by position only
     rest_manage: str = ""  # ... create, delete, change the settings of
     principals: str = ""  # a file of more API keys and what each may do; empty: data_dir/principals.toml
+    device_config: str = ""  # a TOML file of device configurations, by model; empty: the defaults
+    device_url: str = ""  # where devices reach the data listener; empty: https, host and data_port
 
     authority_port: int = 8086  # where the authority process serves lists, OCSP and the ledger
     authority_url: str = ""  # what certificates name as its address; empty: host and authority_port
     certificate_days: int = 90  # life of a device's certificate
     ledger_origin: str = "fleetlog.local/ledger"  # the ledger's name, in its checkpoints and its key
+    ledger_head_seconds: float = 600.0  # a fresh tree head is signed when there was none for this long
     ca_days: int = 1825  # life of an issuing authority's certificate
     ca_passphrase: str = ""  # of the authority's key files; empty: one is made once and kept in data_dir/pki/passphrase
     pkcs11_module: str = ""  # a PKCS#11 library: the authority's keys are kept in its token; empty: in files

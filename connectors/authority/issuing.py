@@ -89,7 +89,7 @@ class CertificateAuthority:
             raise Refused("REG-008", str(error)) from None
         return Issued(
             certificate=made.public_bytes(Encoding.DER),
-            chain=(parent.certificate.public_bytes(Encoding.DER),),
+            chain=(parent.der,),
             serial=f"{serial:x}",
             not_before=_micros(lived.first),
             not_after=_micros(lived.last),

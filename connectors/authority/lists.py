@@ -64,17 +64,19 @@ class RevocationLists:
             made = self._delta
             stale = made is None or made.known != len(revoked) or now - made.at >= self._delta_seconds * 500_000
             if made is None or stale or made.at < base.at:
-                added = [one for one in revoked if one.serial not in base.serials]
+                added = [one for one in self._live(revoked, now) if one.serial not in base.serials]
                 made = self._delta = self._make(added, len(revoked), now, self._delta_seconds, base.number)
             return made.der
 
     def _current(self, revoked: Collection[Revoked], now: int) -> Made:
         made = self._full
         if made is None or now - made.at >= self._seconds * 500_000:
-            # RFC 5280, 3.3: one list at least shows a certificate that expires.
-            live = [one for one in revoked if one.not_after + self._seconds * 1_000_000 > now]
-            made = self._full = self._make(live, len(revoked), now, self._seconds)
+            made = self._full = self._make(self._live(revoked, now), len(revoked), now, self._seconds)
         return made
+
+    def _live(self, revoked: Collection[Revoked], now: int) -> list[Revoked]:
+        """RFC 5280, 3.3: one list at least shows a certificate that expires."""
+        return [one for one in revoked if one.not_after + self._seconds * 1_000_000 > now]
 
     def _make(self, entries: Collection[Revoked], known: int, now: int, seconds: int, base: int | None = None) -> Made:
         # Numbers rise, also over a restart, which forgets the lists: the clock gives them.

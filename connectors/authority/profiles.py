@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from connectors.authority.port import Signer
@@ -19,6 +20,7 @@ from connectors.authority.signing import HASH, SigningKey
 from connectors.keys import PublicKey
 from schemas import device_uri
 
+Extension = x509.Extension[x509.ExtensionType]
 LONGEST_COMMON_NAME = 64  # RFC 5280, appendix A.1: ub-common-name
 BACKDATED = timedelta(minutes=5)
 """A device whose clock is late by as much still takes its certificate as begun."""
@@ -32,28 +34,39 @@ class Life:
     last: datetime
 
 
-@dataclass(frozen=True, slots=True)
 class Parent:
     """A certificate and the key that signs below it; `url` is where its list, certificate and OCSP responder are."""
 
-    certificate: x509.Certificate
-    signer: Signer
-    url: str
-
-    @property
-    def key_id(self) -> str:
+    def __init__(self, certificate: x509.Certificate, signer: Signer, url: str) -> None:
+        self.certificate, self.signer, self.url = certificate, signer, url
+        self.der = certificate.public_bytes(Encoding.DER)
+        identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+        self.key_id = identifier.hex()
         """Subject key identifier, lower-case hexadecimal."""
-        return self._identifier.hex()
-
-    @property
-    def _identifier(self) -> bytes:
-        return self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+        self._named = _extension(x509.AuthorityKeyIdentifier(identifier, None, None))
+        self._of_devices = _of_devices(self)
 
     def sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
         """The builder's certificate, issued by this one."""
         named = builder.issuer_name(self.certificate.subject)
-        linked = named.add_extension(x509.AuthorityKeyIdentifier(self._identifier, None, None), critical=False)
+        linked = named.add_extension(self._named.value, critical=False)
         return linked.sign(SigningKey(self.signer), HASH)
+
+    def sign_device(
+        self, subject: x509.Name, key: PublicKey, serial: int, lived: Life, own: list[Extension]
+    ) -> x509.Certificate:
+        """A device's certificate; `own` are the extensions that differ from device to device. Through the constructor: the
+        builder's methods check and copy all extensions for each that is added, half the time of an issue."""
+        builder = x509.CertificateBuilder(
+            issuer_name=self.certificate.subject,
+            subject_name=subject,
+            public_key=key,
+            serial_number=serial,
+            not_valid_before=lived.first.replace(tzinfo=None),
+            not_valid_after=lived.last.replace(tzinfo=None),
+            extensions=[*own, self._named, *self._of_devices],
+        )
+        return builder.sign(SigningKey(self.signer), HASH)
 
 
 def life(issued_at: int, days: int, within: x509.Certificate | None = None) -> Life:
@@ -98,17 +111,23 @@ def device(parent: Parent, device_id: str, key: PublicKey, serial: int, lived: L
     """
     subject = name(device_id)
     alternative = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(device_uri.of(device_id))])
-    builder = _end(_builder(subject, key, serial, lived), [ExtendedKeyUsageOID.CLIENT_AUTH])
     # RFC 5280, 4.2.1.6: critical where the subject is empty.
-    builder = builder.add_extension(alternative, critical=not list(subject))
-    builder = builder.add_extension(_points(parent, ""), critical=False)
-    fresh = x509.FreshestCRL(list(_points(parent, "-delta")))
-    builder = builder.add_extension(fresh, critical=False)
-    ocsp = x509.AccessDescription(
-        AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(f"{parent.url}/pki/ocsp")
-    )
-    access = x509.AuthorityInformationAccess([ocsp, _issuer_at(parent)])
-    return parent.sign(builder.add_extension(access, critical=False))
+    own = [_extension(alternative, critical=not list(subject)), _extension(x509.SubjectKeyIdentifier.from_public_key(key))]
+    return parent.sign_device(subject, key, serial, lived, own)
+
+
+def _of_devices(parent: Parent) -> list[Extension]:
+    """What is the same in all certificates of devices by one authority."""
+    responder = x509.UniformResourceIdentifier(f"{parent.url}/pki/ocsp")
+    ocsp = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, responder)
+    return [
+        _extension(x509.BasicConstraints(ca=False, path_length=None), critical=True),
+        _extension(_key_usage(authority=False), critical=True),
+        _extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])),
+        _extension(_points(parent, "")),
+        _extension(x509.FreshestCRL(list(_points(parent, "-delta")))),
+        _extension(x509.AuthorityInformationAccess([ocsp, _issuer_at(parent)])),
+    ]
 
 
 def server(parent: Parent, names: Iterable[str], key: PublicKey, serial: int, lived: Life) -> x509.Certificate:
@@ -123,6 +142,10 @@ def ocsp_responder(parent: Parent, key: PublicKey, serial: int, lived: Life) -> 
     subject = name(f"OCSP {parent.key_id[:16]}")
     builder = _end(_builder(subject, key, serial, lived), [ExtendedKeyUsageOID.OCSP_SIGNING])
     return parent.sign(builder.add_extension(x509.OCSPNoCheck(), critical=False))
+
+
+def _extension(value: x509.ExtensionType, critical: bool = False) -> Extension:
+    return x509.Extension(value.oid, critical, value)
 
 
 def _builder(

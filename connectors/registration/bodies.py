@@ -7,10 +7,10 @@ from msgspec import Meta, Struct
 from schemas.certificate_messages import RevocationReason, Selector
 from schemas.registration_commands import DeviceState, RegistrationType
 
-_ID = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
+_ID = r"^(?!claim-)[A-Za-z0-9][A-Za-z0-9._:-]{0,123}$"
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
-HardwareId = Annotated[str, Meta(pattern=_ID, max_length=128, description="The serial number that the maker gave it.")]
+HardwareId = Annotated[str, Meta(pattern=_ID, max_length=124, description="The serial number that the maker gave it.")]
 SessionId = Annotated[str, Meta(pattern=_UUID, description="As `initiate` has answered.")]
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Label = Annotated[str, Meta(min_length=1, max_length=64)]

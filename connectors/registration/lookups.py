@@ -9,6 +9,19 @@ Stage = Literal["session", "challenged", "passed", "certified", "activated", "fa
 """How far the newest registration of a device is."""
 
 
+DEVICE = "dev-"
+
+
+def device_id_of(hardware_id: str) -> str:
+    """The id in the fleet that a device gets when it registers: whoever has one of the two knows the other."""
+    return DEVICE + hardware_id
+
+
+def hardware_id_of(device_id: str) -> str | None:
+    """The reverse; None of an id that no registration gave."""
+    return device_id.removeprefix(DEVICE) if device_id.startswith(DEVICE) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """A device. `session_id` is of its newest registration, `stage` how far that is."""

@@ -11,7 +11,7 @@ from connectors.registration.commands import Stamp
 from connectors.registration.desk import SESSION_MICROSECONDS, Desk, moment, told
 from connectors.registration.documents import CertificateAnswer, ChallengeAnswer, LedgerProof, SessionAnswer
 from connectors.registration.faults import Refusal, RegistrationFault
-from connectors.registration.lookups import Device
+from connectors.registration.lookups import Device, device_id_of
 from schemas import proofs
 from schemas.messages import Command, Event
 from schemas.registration_commands import ConfirmChallenge, OpenSession, ProvePossession, SpendClaim
@@ -137,7 +137,7 @@ class Sessions:
             **stamp.of(name),
             hardware_id=asked.hardware_id,
             session_id=self._desk.commands.new_id(),
-            device_id=f"dev-{self._desk.commands.new_id()}",
+            device_id=device_id_of(asked.hardware_id),
             public_key=key,
             fingerprint=reading.fingerprint(asked.hardware_fingerprint, asked.hardware_id),
             model=info.model,

@@ -61,7 +61,7 @@ def load(port: int, request: bytes, connections: int, seconds: float) -> Load:
     return Load(**json.loads(done.stdout))
 
 
-class _Tally:
+class Tally:
     """What all connections share: the request, the counter, the clock, the results."""
 
     def __init__(self, request: bytes, stop: float) -> None:
@@ -77,7 +77,7 @@ class _Tally:
 
 
 class _Client(asyncio.Protocol):
-    def __init__(self, tally: _Tally, done: "asyncio.Future[None]") -> None:
+    def __init__(self, tally: Tally, done: "asyncio.Future[None]") -> None:
         self._tally, self._done = tally, done
         self._received = b""
         self._sent = 0.0
@@ -143,7 +143,7 @@ def quantiles(latencies: list[float]) -> tuple[float, float]:
 
 async def _run(request: bytes, port: int, connections: int, seconds: float) -> Load:
     started = time.perf_counter()
-    tally = _Tally(request, started + seconds)
+    tally = Tally(request, started + seconds)
     await asyncio.wait_for(drive(lambda done: _Client(tally, done), port, connections), seconds + LATE)
     elapsed = time.perf_counter() - started
     return Load(len(tally.latencies), tally.failures, elapsed, *quantiles(tally.latencies))

@@ -18,6 +18,8 @@ TITLES = {
     "decode": "Decoding",
     "memory": "Memory of a worker",
     "registration": "Registration: device to ledger",
+    "authority": "Authority: certificates issued",
+    "transport": "Transport: what TLS costs",
 }
 
 HEAD = """\

@@ -53,6 +53,18 @@ def _registration(seconds: float, storm: int = 0) -> dict[str, Any]:
     return registration.run(seconds, storm)
 
 
+def _transport(seconds: float) -> dict[str, Any]:
+    from infra.bench import transport
+
+    return transport.run(seconds)
+
+
+def _authority(seconds: float) -> dict[str, Any]:
+    from infra.bench import authority
+
+    return authority.run(seconds)
+
+
 BENCHES: dict[str, tuple[Bench, float]] = {
     "carrier": (_carrier, 80.0),
     "ingress": (_ingress, 60.0),
@@ -61,6 +73,8 @@ BENCHES: dict[str, tuple[Bench, float]] = {
     "decode": (_decode, 20.0),
     "memory": (_memory, 80.0),
     "registration": (_registration, 40.0),
+    "transport": (_transport, 30.0),
+    "authority": (_authority, 10.0),
 }
 """Each bench and the seconds that it measures by default; its set-up comes on top."""
 

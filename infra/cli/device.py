@@ -61,6 +61,7 @@ def _add_register(actions: Commands) -> None:
     command.add_argument(
         "--ledger-key", metavar="KEY", help="NAME+ID+BASE64 (default: the local stack's; 'none': unchecked)"
     )
+    command.add_argument("--server-key", action="store_true", help="let the server make the key of the certificate")
     command.add_argument("--signed", action="store_true", help="sign requests too, for where a proxy ends TLS")
 
 
@@ -129,7 +130,7 @@ def _keygen(options: argparse.Namespace, settings: Settings, device: "Device") -
 
 def _register(options: argparse.Namespace, settings: Settings, device: "Device") -> Told:
     roots = options.ca or settings.data / "pki" / "ca.pem"
-    device.register(_identity(options), _credential(options), _places(options, settings), roots)
+    device.register(_identity(options), _credential(options), _places(options, settings), roots, options.server_key)
     return device.status()
 
 

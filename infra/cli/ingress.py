@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from socket import socket as Socket
 
     from connectors.ingress.access import Access
-    from connectors.ingress.guard_options import Guards
     from connectors.ingress.options import Options
     from connectors.ingress.outside import Outside
     from connectors.kafka_producer import KafkaProducer
     from connectors.ports import Latest, SchemaRegistry, Version
+    from infra.ingress_listeners import OpenGuards
     from schemas.contract import Contract
 
 HEARTBEATS_PER_PRESENCE = 5  # a device may miss a few heartbeats before it counts as offline
@@ -76,13 +76,15 @@ async def _serve(settings: Settings, key: str, bound: "Socket", secured: Mapping
 
     producer = KafkaProducer(ProducerOptions(settings.kafka, stall_seconds=settings.request_deadline), on_fatal)
     contract = load()
-    outside = _outside(settings, producer, guards.ports)
+    outside = _outside(settings, producer, guards)
     ingress = Ingress(options, contract, access_of(settings, key, contract), outside)
     server = Server(options, ingress.application.answer)
     ingress.ends_with(lambda: server.stopping)
     producer.start()
     await serve(server, bound, ingress.prepare, ingress_listeners.listeners(settings, ingress, secured, tls))
     ingress.security.flush()
+    if outside.registration is not None:
+        outside.registration.tail.close()
     await guards.close()
     await outside.cluster.close()
     outside.pages.close()
@@ -94,7 +96,7 @@ async def _serve(settings: Settings, key: str, bound: "Socket", secured: Mapping
     return 0
 
 
-def _outside(settings: Settings, producer: "KafkaProducer", guards: "Guards") -> "Outside":
+def _outside(settings: Settings, producer: "KafkaProducer", guards: "OpenGuards") -> "Outside":
     from functools import partial
 
     from connectors.ingress.outside import Outside
@@ -102,15 +104,26 @@ def _outside(settings: Settings, producer: "KafkaProducer", guards: "Guards") ->
     from connectors.kafka_log import KafkaLog
     from connectors.kafka_pages import KafkaPages
     from connectors.kafka_traces import KafkaTraces
+    from infra import registration
 
     # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
     read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
     cluster, pages = KafkaCluster(settings.kafka), KafkaPages(settings.kafka)
-    return Outside(producer, _registry(settings), cluster, read_log, pages, partial(KafkaTraces, settings.kafka), guards)
+    return Outside(
+        producer=producer,
+        registry=_registry(settings),
+        cluster=cluster,
+        make_reader=read_log,
+        pages=pages,
+        make_tracer=partial(KafkaTraces, settings.kafka),
+        guards=guards.ports,
+        registration=registration.ports(settings, guards.views),
+    )
 
 
 def _options(settings: Settings) -> "Options":
     from connectors.ingress.options import Options
+    from infra import registration
     from infra.ingress_listeners import guard_options
     from projections.device_state import ONLINE_MICROS
     from schemas.asyncapi import Addresses
@@ -120,6 +133,7 @@ def _options(settings: Settings) -> "Options":
             f"{settings.idempotency_seconds:g} is not more than 0 and at most {LONGEST_LIFE}, as long as the log keeps it"
         )
         raise SettingError(f"FLEETLOG_IDEMPOTENCY_SECONDS: {message}")
+    heartbeat_interval = ONLINE_MICROS / 1e6 / HEARTBEATS_PER_PRESENCE
     return Options(
         host=settings.host,
         port=settings.ingress_port,
@@ -133,8 +147,9 @@ def _options(settings: Settings) -> "Options":
         addresses=Addresses(settings.kafka, settings.registry),
         idempotency_seconds=settings.idempotency_seconds,
         idempotency_bytes=settings.idempotency_bytes,
-        heartbeat_interval=ONLINE_MICROS / 1e6 / HEARTBEATS_PER_PRESENCE,
+        heartbeat_interval=heartbeat_interval,
         guarding=guard_options(settings),
+        registration=registration.options(settings, heartbeat_interval),
     )
 
 

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from infra.cli import (
+    authority,
     bench,
+    ca,
     chaos,
     device,
     ingress,
@@ -29,6 +31,7 @@ COMMANDS = (
     schema,
     registry,
     ingress,
+    authority,
     principal,
     worker,
     device,
@@ -37,6 +40,7 @@ COMMANDS = (
     projection,
     bench,
     chaos,
+    ca,
 )
 
 EXIT_CODES = """exit codes:

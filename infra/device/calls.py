@@ -38,11 +38,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`retry_after`: seconds that the server asked to wait, 0 if it didn't."""
+    """`retry_after`: seconds that the server asked to wait, 0 if it didn't. `signature`: of X-Config-Signature."""
 
     status: int
     body: bytes
     retry_after: float = 0.0
+    signature: str = ""
 
 
 class Unreachable(Exception):

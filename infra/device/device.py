@@ -1,6 +1,6 @@
 """One device with its folder: what `fleetlog device` does, and what a program on a device would."""
 
-import json
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -13,16 +13,29 @@ from uuid import uuid4
 from cryptography import x509
 
 from connectors import keys
-from infra.device import session, verification
-from infra.device.calls import Backoff, Call, Flow, perform
-from infra.device.keystore import ABOUT, CERTIFICATE, CHAIN, KEY, NEXT_KEY, PROGRESS, Keystore, NothingKept, public_der
+from infra.device import configuration, session, verification
+from infra.device.calls import Answer, Backoff, Call, Flow, Refused, perform
+from infra.device.keystore import (
+    ABOUT,
+    CERTIFICATE,
+    CHAIN,
+    KEY,
+    NEXT_KEY,
+    PROGRESS,
+    Keystore,
+    NothingKept,
+    private_pem,
+    public_der,
+)
 from infra.device.link import Link, Signer, roots_of, tls
 from infra.device.progress import OnDisk
-from infra.device.registration import Bundle, Credential, Identity, Registration
+from infra.device.registration import Bundle, Credential, Identity, NotTrusted, Registration
 from infra.device.verification import Trust
 
 T = TypeVar("T")
 ROOTS = "roots.pem"
+NOT_FOUND = 404
+SHOWN_SECONDS = (0.1, 0.3, 1.0, 3.0)  # between looks whether the ledger shows a certificate
 
 
 @dataclass(frozen=True)
@@ -50,15 +63,18 @@ class Device:
     store: Keystore
     backoff: Backoff = field(default_factory=Backoff)
 
-    def register(self, who: Identity, credential: Credential, places: Places, roots: Path) -> dict[str, Any]:
-        """The whole registration; returns what is kept of it. A key is made if there is none."""
+    def register(self, who: Identity, credential: Credential, places: Places, roots: Path, server_key: bool = False) -> None:
+        """The whole registration. A key is made if there is none; with `server_key` the server makes another, which takes
+        its place."""
         self.store.write(ROOTS, roots.read_bytes())
         key = self.store.key() if self.store.has(KEY) else self.store.make_key()
-        registration = Registration(who, key, credential, OnDisk(self.store))
+        registration = Registration(who, key, credential, OnDisk(self.store), server_key)
         with Link(places.server, tls(roots) if places.server.startswith("https:") else None) as link:
             bundle = perform(registration.flow(), link.send, self.backoff)
+        if bundle.sealed_key is not None:
+            key = verification.opened_key(bundle, key, roots_of(self.store.path(ROOTS)), datetime.now(UTC))
+            self.store.write(NEXT_KEY, private_pem(key))
         self._keep(bundle, public_der(key), {"hardware_id": who.hardware_id, "places": asdict(places)})
-        return self.about()
 
     def _keep(self, bundle: Bundle, public_key: bytes, about: dict[str, Any]) -> None:
         """Check what came, keep it; only then is the progress forgotten."""
@@ -126,7 +142,21 @@ class Device:
         return self._over_mtls(lambda device: session.heartbeat(device, fields | figures))
 
     def configuration(self) -> dict[str, Any]:
-        return self._over_mtls(session.configuration)
+        """device_id, version, config: as the server has signed it for this device; it is kept."""
+        device_id = self.about()["device_id"]
+        wanted, keys_call = session.configuration(device_id), session.published_keys()
+        answers: dict[Call, Answer] = {}
+        with self._link() as link:
+
+            def send(call: Call) -> Answer:
+                answers[call] = link.send(call)
+                return answers[call]
+
+            for call in (wanted, keys_call):
+                perform(session.asked(call), send, self.backoff)
+        said = configuration.checked(answers[wanted], answers[keys_call], device_id)
+        self.store.note(ABOUT, self.about() | {"config": said["config"]})
+        return said
 
     def token(self) -> dict[str, Any]:
         return self._over_mtls(session.access_token)
@@ -153,22 +183,30 @@ class Device:
         self._keep(bundle, public_der(new), about)
 
     def _over_mtls(self, flow: Callable[[str], Flow[T]]) -> T:
+        with self._link() as link:
+            return perform(flow(self.about()["device_id"]), link.send, self.backoff)
+
+    def _link(self) -> Link:
+        """To the data listener, with the device's certificate."""
         self._take_next_key()
-        about = self.about()
-        places = Places(**about["places"])
+        places = Places(**self.about()["places"])
         signer = Signer(self.store.key()) if places.signed else None
-        with Link(places.data, tls(self.store.path(ROOTS), self.store), signer=signer) as link:
-            return perform(flow(about["device_id"]), link.send, self.backoff)
+        return Link(places.data, tls(self.store.path(ROOTS), self.store), signer=signer)
 
 
 def _entry_reader(authority: str) -> Callable[[str], bytes]:
-    """Reads a certificate's entry in the public ledger."""
+    """Reads a certificate's entry in the public ledger, which may show it a moment after the device has it."""
 
     def read(serial: str) -> bytes:
-        def flow() -> Flow[dict[str, Any]]:
-            return (yield Call("GET", f"/ledger/entry?{urlencode({'serial': serial})}"))
-
+        call = Call("GET", f"/ledger/entry?{urlencode({'serial': serial})}")
         with Link(authority, None) as link:
-            return json.dumps(perform(flow(), link.send, Backoff())).encode()
+            for seconds in SHOWN_SECONDS:
+                try:
+                    return str(perform(session.asked(call), link.send, Backoff())["issued"]["entry"]).encode()
+                except Refused as refused:
+                    if refused.status != NOT_FOUND:
+                        raise
+                time.sleep(seconds)
+        raise NotTrusted(f"the ledger shows no certificate {serial}")
 
     return read

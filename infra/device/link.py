@@ -99,4 +99,5 @@ class Link:
         except httpx.TransportError as error:
             raise Unreachable(f"{self._client.base_url}: {error or type(error).__name__}") from None
         wait = response.headers.get("Retry-After", "")
-        return Answer(response.status_code, response.content, float(wait) if wait.isdigit() else 0.0)
+        signature = response.headers.get("X-Config-Signature", "")
+        return Answer(response.status_code, response.content, float(wait) if wait.isdigit() else 0.0, signature)

@@ -13,6 +13,11 @@ from infra.device.registration import Asking, Bundle, Progress, csr, encoded
 from schemas import proofs
 
 
+def asked(call: Call) -> Flow[Reply]:
+    """One call as a flow."""
+    return (yield call)
+
+
 def post(path: str, value: Any) -> Flow[Reply]:
     """One request that is the same however often it is sent."""
     return (yield Call("POST", path, json.dumps(value).encode()))
@@ -28,9 +33,14 @@ def telemetry(device_id: str, upload: dict[str, Any]) -> Flow[Reply]:
     return (yield from post(f"/v1/devices/{device_id}/telemetry", upload))
 
 
-def configuration(device_id: str) -> Flow[Reply]:
-    """The device's configuration, as signed by the server."""
-    return (yield Call("GET", f"/v1/devices/config/{device_id}"))
+def configuration(device_id: str) -> Call:
+    """The device's configuration, as signed by the server (see infra.device.configuration)."""
+    return Call("GET", f"/v1/devices/config/{device_id}")
+
+
+def published_keys() -> Call:
+    """The keys with which the server signs, as a JWK Set."""
+    return Call("GET", "/.well-known/jwks.json")
 
 
 def access_token(device_id: str) -> Flow[Reply]:

@@ -12,9 +12,11 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 
-from connectors import keys
+from connectors import keys, sealed_key
+from infra.device.keystore import PrivateKey
 from infra.device.registration import Bundle, NotTrusted
 from schemas import device_uri
 from schemas.transparency import merkle, notes
@@ -67,6 +69,29 @@ def check_certificate(
         raise NotTrusted(f"the certificate's serial is {own.serial_number:x}, not {bundle.serial}")
     _check_chain(own, certificates(bundle.chain), roots, now)
     return own
+
+
+def opened_key(bundle: Bundle, key: PrivateKey, roots: Sequence[x509.Certificate], now: datetime) -> PrivateKey:
+    """The private key that the server made, sealed for the device's registered `key` by an authority below the roots.
+
+    Raises:
+        NotTrusted: it is not sealed so, or not the certificate's.
+    """
+    own, authorities = certificates(bundle.certificate)[0], certificates(bundle.chain)
+    _check_chain(own, authorities, roots, now)
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        raise NotTrusted("nothing can be sealed for an Ed25519 key")
+    issuers = [one for one in authorities if _issued(one, own)]
+    try:
+        opened = sealed_key.unseal(base64.b64decode(bundle.sealed_key or "", validate=True), key, issuers)
+        made = load_der_private_key(opened, None)
+        keys.checked(made.public_key())
+    except (ValueError, TypeError) as error:
+        raise NotTrusted(f"the sealed key can't be opened: {error}") from None
+    if made.public_key() != own.public_key():
+        raise NotTrusted("the sealed key is not the certificate's")
+    assert isinstance(made, PrivateKey)
+    return made
 
 
 def device_ids(certificate: x509.Certificate) -> list[str]:

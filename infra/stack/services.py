@@ -34,6 +34,7 @@ def plan(settings: Settings, only: Iterable[str] | None = None, registry_managem
         "registry-front": lambda: None if settings.registry_url else registry_front(settings, registry_management_port),
         "topics": lambda: contract_step(settings, "topics", ("topics", "apply"), ("broker",)),
         "schemas": lambda: contract_step(settings, "schemas", ("schema", "register"), ("registry-front",)),
+        "authority": lambda: authority(settings),
         "ingress": lambda: None if settings.ingress_url else ingress(settings),
     }
     for index in range(settings.workers):
@@ -111,6 +112,16 @@ def ingress(settings: Settings) -> Service:
             for name in ("ingress_port", "registration_port", "data_port")
             if (number := getattr(settings, name))
         ),
+    )
+
+
+def authority(settings: Settings) -> Service:
+    return replace(
+        _own(settings, "authority", "infra.cli.main", "authority"),
+        check=lambda: health.http_ok(settings.host, settings.authority_port, "/health"),
+        after=(*CONTRACT, "broker", "redis", "registry-front"),
+        ports=(Port("authority_port", settings.authority_port),),
+        stop_seconds=20.0,
     )
 
 

@@ -115,6 +115,8 @@ def request_renewal(device: Device, command: RequestRenewal) -> RenewalRequested
 
 def _check_request(device: Device, present_key: bytes, command: RequestRenewal) -> None:
     """A renewal is for the present key; a rotation for a new one that the present one vouches for."""
+    if device.barred is not None and device.barred == keys.key_hash(present_key):
+        raise Refusal("BAD_PUBLIC_KEY", "serial: of a key whose other certificate was revoked as the key was compromised")
     expected = present_key if command.purpose == "renewal" else None
     try:
         checked_csr(command.csr, expected, (command.device_id, command.hardware_id))

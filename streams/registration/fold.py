@@ -97,7 +97,9 @@ def _recorded(device: Device, event: events.CertificateRecorded) -> Device:
         session = None
     else:
         key = device.public_key if renewal is None else renewal.public_key
-    return replace(device, serial=event.serial, public_key=key, certified=event.session_id, session=session, renewal=None)
+    return replace(
+        _without_certificate(device), serial=event.serial, public_key=key, certified=event.session_id, session=session
+    )
 
 
 def _failed(device: Device, event: events.CertificateFailed) -> Device:
@@ -115,7 +117,9 @@ def _withdrawn(device: Device, event: events.CertificateWithdrawn) -> Device:
     key_hash = None
     if event.serial == device.serial:
         key_hash = None if device.public_key is None else keys.key_hash(device.public_key)
-        device = replace(device, serial=None, public_key=None, renewal=None, lifecycle=_after_failure(device))
+        replaced = event.reason == "superseded" and device.renewal is not None  # what takes its place is on its way
+        gone = replace(device, serial=None, public_key=None)
+        device = gone if replaced else replace(gone, renewal=None, lifecycle=_after_failure(device))
     elif device.given_up is not None and event.serial == device.given_up.serial:
         key_hash, device = device.given_up.key_hash, replace(device, given_up=None)
     if event.reason != "key_compromise" or key_hash is None:

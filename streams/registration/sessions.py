@@ -50,7 +50,8 @@ def pre_register(device: Device, command: PreRegisterDevice) -> DevicePreRegiste
 
 
 def open_session(device: Device, command: OpenSession) -> SessionOpened:
-    """A session for whoever names a device that is not in service, with the key and the fingerprint that it is known by."""
+    """A session for whoever names a device that is not in service, with the key and the fingerprint that it is known by.
+    Its id is the ingress's, another one for each command."""
     check_hardware_id(command.hardware_id)
     key = _acceptable(device, command.public_key)
     public_key = keys.der(key)
@@ -67,7 +68,7 @@ def open_session(device: Device, command: OpenSession) -> SessionOpened:
         )
     if device.known is not None and device.known.key_hash != keys.key_hash(public_key):
         raise Refusal("NOT_PRE_REGISTERED", f"public_key: {command.hardware_id} is pre-registered with another key")
-    if device.session is not None and device.session.session_id == command.session_id:
+    if command.session_id in (device.session and device.session.session_id, device.certified):
         raise Refusal("SESSION_UNKNOWN", f"session_id: {command.session_id} was opened before")
     if command.expires_at <= command.issued_at:
         raise Refusal("REG-007", "expires_at: the session would be over before it began")

@@ -75,8 +75,8 @@ class PreRegistration(msgspec.Struct, frozen=True, array_like=True):
 
 
 class GivenUp(msgspec.Struct, frozen=True, array_like=True):
-    """The certificate that the device had before it was reset or passed another challenge; the ledger's word that it is
-    revoked is on its way."""
+    """The certificate that the device had before: before a renewal, another passed challenge or a reset. After the last two
+    the ledger's word that it is revoked is on its way."""
 
     serial: str
     device_id: str

@@ -103,6 +103,27 @@ def await_leaders(reader: KafkaLog, topic: str) -> None:
             assert time.monotonic() < until
 
 
+def opened_on(
+    reader: KafkaLog, servers: dict[str, str], source: TopicPartition, records: list[Record]
+) -> Callable[[], None]:
+    """Records of a transaction that is open until the function that comes back is called."""
+    began = reader.bounds([source.topic])[source][1]
+    producer = Producer({**servers, "transactional.id": uuid4().hex})
+    producer.init_transactions(10)
+    producer.begin_transaction()
+    for key, value in records:
+        producer.produce(source.topic, value, key, partition=source.partition)
+    assert producer.flush(30) == 0
+
+    def commit() -> None:
+        producer.commit_transaction(10)
+        until = time.monotonic() + 10
+        while reader.bounds([source.topic])[source][1] <= began:  # the marker follows the answer
+            assert time.monotonic() < until
+
+    return commit
+
+
 def kafka_log(stack: Stack) -> Log:
     servers = {"bootstrap.servers": stack.settings.kafka}
     admin, topic = AdminClient(servers), f"t{uuid4().hex}"
@@ -117,21 +138,7 @@ def kafka_log(stack: Stack) -> Log:
         assert producer.flush(30) == 0
 
     def opened(partition: int, records: list[Record]) -> Callable[[], None]:
-        began = reader.bounds([topic])[TopicPartition(topic, partition)][1]
-        producer = Producer({**servers, "transactional.id": uuid4().hex})
-        producer.init_transactions(10)
-        producer.begin_transaction()
-        for key, value in records:
-            producer.produce(topic, value, key, partition=partition)
-        assert producer.flush(30) == 0
-
-        def commit() -> None:
-            producer.commit_transaction(10)
-            until = time.monotonic() + 10
-            while reader.bounds([topic])[TopicPartition(topic, partition)][1] <= began:  # the marker follows the answer
-                assert time.monotonic() < until
-
-        return commit
+        return opened_on(reader, servers, TopicPartition(topic, partition), records)
 
     def hole(partition: int) -> None:
         """A record of an aborted transaction, and the control record that says so."""

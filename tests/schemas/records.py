@@ -37,6 +37,9 @@ def _within(shape: Shape) -> st.SearchStrategy[Any]:
         return st.floats(bounds.minimum, bounds.maximum, allow_nan=False, allow_infinity=False, width=width)
     if shape.kind is Kind.STRING:
         return _text_within(shape)
+    if shape.kind is Kind.BYTES:
+        least = bounds.min_length or 0
+        return st.binary(min_size=least, max_size=min(least + 12, bounds.max_length or least + 12))
     return anything(shape)
 
 

@@ -65,6 +65,11 @@ def fuzz(
     return Report(done.stdout + done.stderr, done.returncode == 0)
 
 
+def of_registration(item: Mapping[str, Any]) -> bool:
+    """Whether a path of a document is one of registration."""
+    return any("registration" in operation.get("tags", ()) for operation in item.values())
+
+
 def _dictionary(name: str, values: Sequence[str | int]) -> str:
     return (
         f"dictionaries.{name}.values = {json.dumps(list(values))}\n"

@@ -19,7 +19,13 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from connectors.guards import CertificateRecord
@@ -42,6 +48,13 @@ class Held:
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def read(cls, file: Path) -> "Held":
+        """Of a PEM file of key and certificate."""
+        key = load_pem_private_key(file.read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return cls(x509.load_pem_x509_certificates(file.read_bytes())[0], key)
 
     @property
     def der(self) -> bytes:

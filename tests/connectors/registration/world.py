@@ -113,7 +113,8 @@ def world(directory: Path, decided: bool = True, **changes: Any) -> Iterator[Wor
     harness.log, harness.lock = log, log.lock  # type: ignore[assignment]
     harness.add(aggregate_decider(REGISTRATION, log, codecs[REGISTRATION_EVENTS]))
     harness.add(ledger(log, codecs[LEDGER_EVENTS], authority))
-    made = RegistrationOptions(pepper=PEPPER, base_url=BASE_URL, most_rows=changes.pop("most_rows", 1_000))
+    own = {name: changes.pop(name) for name in ("most_rows", "most_waiting") if name in changes}
+    made = RegistrationOptions(pepper=PEPPER, base_url=BASE_URL, **own)
     limits = options(directory, registration=made, **changes)
     with running(limits, log, registry, codecs) as served:
         if not decided:

@@ -46,7 +46,7 @@ def test_the_life_of_a_device(servers: Servers, fleetlog: Fleetlog, tmp_path: Pa
     code, said, _ = fleetlog("register", "--claim-token", "t", "--hardware-id", "SN-9", *where(servers))
     assert (code, said["registered"], said["device_id"], said["key_algorithm"]) == (0, True, "dev-SN-9", "Ed25519")
     assert fleetlog("heartbeat")[0] == 0
-    assert fleetlog("config")[1]["path"] == "/v1/devices/config/dev-SN-9"
+    assert fleetlog("config")[1]["config"]["path"] == "/v1/devices/config/dev-SN-9"
     assert fleetlog("token")[0] == 0
     code, said, _ = fleetlog("renew")
     assert (code, said["renewed"]) == (0, False)

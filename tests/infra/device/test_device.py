@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from connectors import keys
-from infra.device.calls import Backoff, Refused, Unreachable
+from connectors.registration.configuration import detached
+from connectors.signing_keys import SigningKeys
+from infra.device.calls import Answer, Backoff, Refused, Unreachable
 from infra.device.device import Device, Places
 from infra.device.keystore import CERTIFICATE, KEY, NEXT_KEY, PROGRESS, Keystore, NothingKept, public_der
 from infra.device.registration import Identity, NotTrusted, Token
@@ -47,7 +49,7 @@ def test_a_device_registers_and_lives(device: Device, servers: Servers) -> None:
     assert (said["registered"], said["device_id"], said["due"]) == (True, "dev-SN-1", False)
     assert 89 < said["days_left"] <= 90
     assert device.heartbeat({"uptime": 1})["status"] == "ok"
-    assert device.configuration()["path"] == "/v1/devices/config/dev-SN-1"
+    assert device.configuration()["config"] == {"path": "/v1/devices/config/dev-SN-1"}
     assert device.token()["path"] == "/v1/devices/dev-SN-1/token"
     assert {name for name, *_ in servers.seen} == {"dev-SN-1"}
     assert not device.store.has(PROGRESS)
@@ -119,6 +121,18 @@ def test_signed_requests_are_signed_over_what_is_sent(device: Device, servers: S
     assert keys.verifies(device.store.key().public_key(), base64.b64decode(headers["X-Device-Signature"]), message)
 
 
+@pytest.mark.parametrize("spoil", ["other device", "other key", "no signature", "token"])
+def test_only_a_configuration_that_is_signed_for_the_device_is_taken(device: Device, servers: Servers, spoil: str) -> None:
+    registered(device, servers)
+    body = json.dumps({"device_id": "dev-2" if spoil == "other device" else "dev-SN-1", "config": {}}).encode()
+    signer = SigningKeys() if spoil == "other key" else servers.signer
+    made = detached(signer, body) if spoil != "token" else "..".join(signer.sign(body, "at+jwt").split(".")[::2])
+    servers.instead["dev-SN-1"] = Answer(200, body, signature="" if spoil == "no signature" else made)
+    with pytest.raises(NotTrusted):
+        device.configuration()
+    assert "config" not in device.about()
+
+
 def test_a_server_of_another_root_is_not_spoken_to(device: Device, servers: Servers, tmp_path: Path) -> None:
     (tmp_path / "other.pem").write_text(Authority("other").pem)
     with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
@@ -127,12 +141,10 @@ def test_a_server_of_another_root_is_not_spoken_to(device: Device, servers: Serv
 
 
 def test_a_certificate_that_the_ledger_does_not_show_is_not_kept(device: Device, servers: Servers) -> None:
-    entries, servers.fleet.ledger.entries = servers.fleet.ledger.entries, {}
     servers.fleet.ledger.enter = lambda certificate: {"leaf_index": 0}  # type: ignore[method-assign]
     with pytest.raises((NotTrusted, Refused)):
         registered(device, servers)
     assert device.status()["registered"] is False
-    assert entries == {}
 
 
 def test_without_a_registration_there_is_nothing_to_do(device: Device) -> None:

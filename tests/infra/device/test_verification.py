@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from connectors import sealed_key
 from infra.device.keystore import generate, public_der
 from infra.device.registration import Bundle, NotTrusted
-from infra.device.verification import Trust, check, renewal_due
+from infra.device.verification import Trust, check, opened_key, renewal_due
 from tests.infra.device.fake_fleet import Authority, FakeFleet
 
 KEY = generate()
@@ -109,3 +110,31 @@ def test_the_entry_must_hold_this_very_certificate() -> None:
         check(GOOD, public_der(KEY), replace(TRUST, entry=None))
     with pytest.raises(NotTrusted, match="not readable"):
         check(GOOD, public_der(KEY), replace(TRUST, entry=lambda serial: json.dumps([]).encode()))
+
+
+def sealed(made: Any, registered: Any, authority: Authority = FLEET.ca) -> Bundle:
+    """A bundle whose key the server made, sealed for the device's registered one."""
+    private = made.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    message = sealed_key.sign(sealed_key.seal(private, registered.public_key()), authority.certificate, authority.key)
+    return replace(of(key=made), sealed_key=base64.b64encode(message).decode())
+
+
+@pytest.mark.parametrize("algorithm", ["p256", "rsa"])
+def test_a_key_that_the_server_made_is_opened(algorithm: str) -> None:
+    registered, made = generate(algorithm), generate()
+    opened = opened_key(sealed(made, registered), registered, TRUST.roots, datetime.datetime.now(datetime.UTC))
+    assert public_der(opened) == public_der(made)
+
+
+def test_a_key_that_another_sealed_or_that_is_for_another_is_not_taken() -> None:
+    registered, made, now = generate(), generate(), datetime.datetime.now(datetime.UTC)
+    good = sealed(made, registered)
+    for bundle, key, why in (
+        (good, generate(), "can't be opened"),
+        (sealed(made, registered, Authority()), registered, "can't be opened"),
+        (replace(good, sealed_key=sealed(generate(), registered).sealed_key), registered, "is not the certificate's"),
+        (replace(good, sealed_key="nonsense"), registered, "can't be opened"),
+        (good, generate("ed25519"), "nothing can be sealed"),
+    ):
+        with pytest.raises(NotTrusted, match=why):
+            opened_key(bundle, key, TRUST.roots, now)

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from connectors.registration.configuration import detached
+from connectors.signing_keys import SigningKeys
 from infra.device.calls import Answer, Call, Unreachable
 from infra.device.keystore import private_pem
 from tests.infra.device.fake_fleet import FakeFleet, answer, refusal
@@ -34,6 +36,7 @@ class Servers:
     ledger: str = ""
     seen: list[tuple[str, str, str, dict[str, str], bytes]] = field(default_factory=list)
     instead: dict[str, Answer] = field(default_factory=dict)
+    signer: SigningKeys = field(default_factory=SigningKeys)
 
     def on_data(self, device_id: str, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
         self.seen.append((device_id, method, path, headers, body))
@@ -47,6 +50,11 @@ class Servers:
             made = answer(self.fleet.bundle(device_id, self.fleet.ca.issue(request.public_key(), device_id)))
             self.fleet.answers[key] = made
             return made
+        if path == "/.well-known/jwks.json":
+            return Answer(200, json.dumps(self.signer.public_keys().as_dict(private=False)).encode())
+        if "/config/" in path:
+            body = json.dumps({"device_id": device_id, "version": "1", "config": {"path": path}}).encode()
+            return Answer(200, body, signature=detached(self.signer, body))
         return answer({"path": path, "status": "ok"})
 
 
@@ -65,7 +73,9 @@ def serving(folder: Path, fleet: FakeFleet) -> Iterator[Servers]:
     def entry(path: str) -> Answer:
         (serial,) = parse_qs(urlsplit(path).query)["serial"]
         found = fleet.ledger.entries.get(serial)
-        return refusal("CERTIFICATE_UNKNOWN") if found is None else Answer(200, found)
+        if found is None:
+            return refusal("CERTIFICATE_UNKNOWN", status=404)
+        return answer({"serial": serial, "issued": {"leaf_index": 0, "entry": found.decode(), "inclusion_proof": []}})
 
     def register(handler: Any, body: bytes) -> Answer:
         return fleet.send(Call(handler.command, handler.path, body, handler.headers.get("Idempotency-Key", "")))
@@ -97,6 +107,8 @@ def _server(context: ssl.SSLContext | None, work: Any) -> Iterator[str]:
             self.send_response(told.status)
             self.send_header("Content-Length", str(len(told.body)))
             self.send_header("Content-Type", "application/json")
+            if told.signature:
+                self.send_header("X-Config-Signature", told.signature)
             self.end_headers()
             self.wfile.write(told.body)
 

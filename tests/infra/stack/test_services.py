@@ -10,8 +10,8 @@ from infra.stack import broker
 from infra.stack.service import StackError, levels
 from infra.stack.services import plan
 
-ALL = ["broker", "redis", "clickhouse", "registry", "registry-front", "topics", "schemas", "ingress"]
-ALL += ["worker-0", "worker-1"]
+ALL = ["broker", "redis", "clickhouse", "registry", "registry-front", "topics", "schemas"]
+ALL += ["authority", "ingress", "worker-0", "worker-1"]
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_what_needs_what(settings: Settings) -> None:
         {"registry", "topics"},
         {"registry-front"},
         {"schemas"},
-        {"ingress", "worker-0", "worker-1"},
+        {"authority", "ingress", "worker-0", "worker-1"},
     ]
 
 

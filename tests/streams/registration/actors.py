@@ -50,10 +50,11 @@ def encoded(message: Message) -> bytes:
 
 @dataclass
 class World:
-    """All aggregates, the log of their events, and the commands that followed and are still to be given."""
+    """All aggregates, the commands that were given, the log of their events, and what followed and is still to be given."""
 
     now: int = START
     states: dict[str, State] = field(default_factory=dict)
+    commands: list[tuple[str, Command]] = field(default_factory=list)
     log: list[tuple[str, Event]] = field(default_factory=list)
     ledger: list[Message] = field(default_factory=list)
     follow_ups: deque[Addressed] = field(default_factory=deque)
@@ -67,8 +68,8 @@ class World:
 
     def give(self, command: Command, aggregate: str | None = None) -> Event:
         """Decide a command; its event. What follows from it waits in `follow_ups` or, for the ledger, in `ledger`."""
-        named = getattr(command, "claim_id", None) if not isinstance(command, commands.AdmitClaim) else None
-        at = aggregate or named or command.hardware_id  # type: ignore[attr-defined]
+        at = aggregate or self.aggregate(command)
+        self.commands.append((at, command))
         [event] = REGISTRATION.decide(self.states.get(at), command)
         state = REGISTRATION.evolve(self.states.get(at), event)
         if state is not None:
@@ -80,6 +81,12 @@ class World:
             else:
                 self.ledger.append(record.message)
         return event
+
+    @staticmethod
+    def aggregate(command: Command) -> str:
+        """The key of the command's record."""
+        name = "claim_id" if isinstance(command, commands.SpendClaim | commands.IssueClaimToken) else "hardware_id"
+        return str(getattr(command, name))
 
     def settle(self) -> Event:
         """Give what follows, until nothing does; the last event."""

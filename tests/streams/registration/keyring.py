@@ -39,9 +39,13 @@ class Key:
         return builder.sign(self.private, algorithm).public_bytes(Encoding.DER)
 
 
-@cache
 def key(kind: str = "ec", number: int = 0) -> Key:
-    """One of `ec`, `ed25519`, `rsa`; made once for all tests, as RSA takes its time."""
+    """One of `ec`, `ed25519`, `rsa`; the same for the same number, as RSA takes its time."""
+    return _key(kind, number)
+
+
+@cache
+def _key(kind: str, number: int) -> Key:
     if kind == "rsa":
         return Key(rsa.generate_private_key(65537, 2048))
     return Key(ed25519.Ed25519PrivateKey.generate() if kind == "ed25519" else ec.generate_private_key(ec.SECP256R1()))

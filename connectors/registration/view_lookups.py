@@ -1,0 +1,110 @@
+"""What is known of devices and claims, out of the view `registrations` (port Lookups).
+
+Its documents are by hardware id and by claim id. A field is the newest event of one kind, as JSON of its fields.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from connectors.ports import Away, Document
+from connectors.registration.faults import store_away
+from connectors.registration.lookups import Claim, Device, Stage, hardware_id_of
+from connectors.view_reader import ViewReader
+
+T = TypeVar("T")
+VIEW = "registrations"
+PATIENCE = 1.0  # seconds in which a view that lags comes to what was decided a moment ago
+LOOK_SECONDS = 0.02
+STAGES: Mapping[str, Stage] = {
+    "session": "session",
+    "challenge": "challenged",
+    "passed": "passed",
+    "certificate": "certified",
+    "failure": "failed",
+    "activation": "activated",
+}
+"""Of the newest of these fields the stage."""
+Held = dict[str, dict[str, Any]]
+
+
+class ViewLookups:
+    """Reads the view."""
+
+    def __init__(self, views: ViewReader) -> None:
+        self._views = views
+
+    async def device(self, device_id: str, serial: str | None = None) -> Device | None:
+        hardware_id = hardware_id_of(device_id)
+        if hardware_id is None:
+            return None
+
+        def made(document: Document) -> Device | None:
+            found = device_of(hardware_id, held(document))
+            return found if found is not None and found.device_id == device_id else None
+
+        return await self._waited(hardware_id, made, patience=PATIENCE if serial else 0.0)
+
+    async def hardware(self, hardware_id: str) -> Device | None:
+        return await self._waited(hardware_id, lambda document: device_of(hardware_id, held(document)), patience=0.0)
+
+    async def claim(self, claim_id: str) -> Claim | None:
+        return await self._waited(claim_id, lambda document: claim_of(claim_id, held(document)), patience=PATIENCE)
+
+    async def _waited(self, key: str, made: Callable[[Document], T | None], patience: float) -> T | None:
+        until = time.monotonic() + patience
+        while True:
+            try:
+                document = await self._views.get(VIEW, key)
+            except Away as away:
+                raise store_away(str(away)) from None
+            found = made(document) if document is not None else None
+            if found is not None or time.monotonic() >= until:
+                return found
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+def held(document: Document) -> Held:
+    """The events in a document; what is no event of it is left out."""
+    return {name: msgspec.json.decode(text) for name, text in document.items() if text.startswith("{")}
+
+
+def device_of(hardware_id: str, fields: Held) -> Device | None:
+    """The device of a document; None before it asked to be registered."""
+    session = fields.get("session")
+    if session is None:
+        return None
+    own = {
+        name: part for name, part in fields.items() if part.get("session_id", session["session_id"]) == session["session_id"]
+    }
+    newest = max((name for name in STAGES if name in own), key=lambda name: own[name]["order"])
+    owner = fields.get("challenge", {}).get("owner")
+    return Device(
+        hardware_id=hardware_id,
+        device_id=session["device_id"],
+        owner=owner,
+        model=session["model"],
+        capabilities=session["capabilities"],
+        session_id=session["session_id"],
+        stage=STAGES[newest],
+        failure="REG-008" if newest == "failure" else None,
+    )
+
+
+def claim_of(claim_id: str, fields: Held) -> Claim | None:
+    """The claim of a document."""
+    issued, spent = fields.get("claim"), fields.get("spent", {})
+    if issued is None:
+        return None
+    return Claim(
+        claim_id=claim_id,
+        owner=issued["owner"],
+        expires_at=issued["expires_at"],
+        tried="attempt" in fields,
+        locked="lock" in fields,
+        hardware_id=spent.get("hardware_id"),
+        session_id=spent.get("session_id"),
+    )

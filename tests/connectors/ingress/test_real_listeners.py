@@ -1,0 +1,142 @@
+"""The listeners of the real process, on real Redis and a real log: what is spent stays spent, what is revoked is refused."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import msgspec
+import pytest
+
+from connectors.kafka_log import KafkaLog
+from connectors.ports import Change
+from connectors.redis_store import RedisKeyedStore
+from connectors.registry import ConfluentRegistry
+from infra import pki
+from infra.bench.transport import DEVICE, PARTS, enrolled
+from infra.certificate_records import VIEW
+from infra.settings import Settings
+from infra.stack.harness import Stack, running_stack
+from projections.updates import Newest, changes
+from schemas.codec import Decoder
+from schemas.contract import load
+from schemas.log import TopicPartition
+from schemas.wire import PREFIX_BYTES, schema_id
+from tests.connectors.ingress.tls_world import Held, TlsClient, ask, client_cert, signed
+from tests.connectors.ingress.uploads import heartbeat
+
+pytestmark = pytest.mark.stack
+BEAT = f"/v1/devices/{DEVICE}/heartbeat"
+SECURITY = "fleet.security-events"
+LEDGER = TopicPartition("fleet.certificates", 0)
+LIMIT = 40
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    settings = Settings(trusted_proxy="127.0.0.1", limit_heartbeats=LIMIT)
+    with running_stack(tmp_path_factory.mktemp("listeners"), only=PARTS, settings=settings) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def held(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Held:
+    return Held.read(enrolled(stack.settings, tmp_path_factory.mktemp("device")))
+
+
+@pytest.fixture
+def device(stack: Stack, held: Held, tmp_path: Path) -> TlsClient:
+    return TlsClient(stack.settings.data_port, pki.at(stack.settings).trust.read_bytes(), tmp_path, held)
+
+
+def beat() -> bytes:
+    return msgspec.json.encode(heartbeat(boot_id=uuid4().hex))
+
+
+def by_proxy(stack: Stack, held: Held, body: bytes, headers: dict[str, str]) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()} | {"Client-Cert": client_cert(held)}
+    url = f"http://127.0.0.1:{stack.settings.ingress_port}{BEAT}"
+    return httpx.post(url, content=body, headers={"Content-Type": "application/json", **named}, timeout=20)
+
+
+def events(stack: Stack) -> list[dict[str, Any]]:
+    """All security events in the log."""
+    log, registry, found = KafkaLog(stack.settings.kafka), ConfluentRegistry(stack.settings.registry), []
+    reader = load().topics[SECURITY].record.schema
+    for source, (low, high) in log.bounds([SECURITY]).items():
+        for batch in log.read(source, low, high):
+            for value in batch.values:
+                writer = registry.schema(schema_id(value))
+                found.append(Decoder(writer, reader).decode(value[PREFIX_BYTES:]))
+    log.close()
+    return found
+
+
+def test_a_device_uploads_over_mtls_with_the_fleets_own_certificates(device: TlsClient) -> None:
+    reply = device.ask("POST", BEAT, beat())
+    assert reply.status == 200, reply.body
+    assert reply.headers["ratelimit-policy"] == f'"heartbeat";q={LIMIT};w=3600'
+
+
+def test_a_nonce_stays_spent_when_the_ingress_is_killed_and_starts_again(stack: Stack, held: Held) -> None:
+    body = beat()
+    headers = signed(held, "POST", BEAT, body)
+    assert by_proxy(stack, held, body, headers).status_code == 200
+    stack.kill("ingress")
+    stack.wait_healthy("ingress")
+    answer = by_proxy(stack, held, body, headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "REPLAYED_REQUEST")
+    kept = [event["kind"] for event in events(stack) if event["subject"] == DEVICE]
+    assert kept == ["replayed_request"]
+
+
+def test_the_key_of_tokens_outlives_the_process(stack: Stack, device: TlsClient) -> None:
+    issued = device.ask("POST", f"/v1/devices/{DEVICE}/token")
+    bearer = {"Authorization": f"Bearer {msgspec.json.decode(issued.body)['access_token']}"}
+    stack.kill("ingress")
+    stack.wait_healthy("ingress")
+    answer = httpx.post(f"http://127.0.0.1:{stack.settings.ingress_port}{BEAT}", content=beat(), headers=bearer)
+    assert answer.status_code == 200
+    assert (stack.settings.data / "signing-keys.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_while_redis_is_away_the_last_word_counts_and_signed_requests_wait(
+    stack: Stack, held: Held, device: TlsClient
+) -> None:
+    assert device.ask("POST", BEAT, beat()).status == 200
+    stack.stop("redis")
+    try:
+        assert device.ask("POST", BEAT, beat()).status == 200
+        body = beat()
+        answer = by_proxy(stack, held, body, signed(held, "POST", BEAT, body))
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    finally:
+        stack.start("redis")
+    time.sleep(1.1)  # until Redis is asked again
+    assert device.ask("POST", BEAT, beat()).headers["ratelimit"]
+
+
+def test_the_limit_is_kept_by_all_connections_together(stack: Stack, device: TlsClient) -> None:
+    statuses = [device.ask("POST", BEAT, beat()).status for _ in range(LIMIT)]
+    assert set(statuses) == {200, 429}
+    reply = device.ask("POST", BEAT, beat())
+    assert reply.code == "REG-006"
+    assert 0 < int(reply.headers["retry-after"]) <= 3600 / LIMIT
+
+
+def test_a_revoked_certificate_is_refused_on_a_connection_that_is_open(stack: Stack, held: Held, device: TlsClient) -> None:
+    store = RedisKeyedStore(stack.settings.redis, VIEW)
+    path = f"/v1/devices/{DEVICE}/token"
+    with device.connected() as connection:
+        assert ask(connection, "POST", path).status == 200
+        (loaded,) = store.load(1, [held.serial])
+        put = changes(loaded.document, {"revocation": Newest((1,), {"occurred_at": 1})})
+        store.commit(1, LEDGER, 1, 2, {held.serial: Change(loaded.revision, put)})
+        revoked = time.monotonic()
+        while (reply := ask(connection, "POST", path)).status == 200:
+            assert time.monotonic() - revoked < 2.0
+    assert reply.code == "CERTIFICATE_REVOKED"
+    assert time.monotonic() - revoked < 1.0
+    store.close()

@@ -1,0 +1,192 @@
+"""The authority process on a real stack: it issues, enters, shows, revokes; and hands over when it is killed."""
+
+import base64
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+
+from connectors.ledger_http.service import document
+from infra.settings import Settings
+from infra.stack.harness import Stack, running_stack
+from infra.stack.ports import free_ports
+from schemas.certificate_messages import AuthorityAdded, CertificateIssued, CertificateRevoked, LedgerCommandRepeated
+from schemas.registration_commands import RecordCertificate
+from schemas.transparency.entries import canonical
+from schemas.transparency.merkle import included, leaf_hash
+from schemas.transparency.notes import opened
+from schemas.transparency.tiles import Tile, TiledTree, entries_of, path_of
+from streams.ledger.machine import EVENTS, REGISTRATION
+from tests.infra.authority.fleet import Fleet
+
+pytestmark = pytest.mark.stack
+SERVICES = ("broker", "redis", "registry", "topics", "schemas", "authority")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("authority"), only=SERVICES, settings=Settings()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def fleet(stack: Stack) -> Fleet:
+    return Fleet(stack.settings)
+
+
+@pytest.fixture(scope="module")
+def recorded(fleet: Fleet) -> RecordCertificate:
+    """A certificate that was issued."""
+    command = fleet.issue(1)
+    fleet.send(command)
+    (found,) = fleet.wait_for(REGISTRATION, 1, RecordCertificate)
+    assert isinstance(found, RecordCertificate)
+    return found
+
+
+def test_the_authorities_are_entered_first(fleet: Fleet) -> None:
+    (added,) = fleet.wait_for(EVENTS, 1, AuthorityAdded)
+    assert isinstance(added, AuthorityAdded)
+    assert added.leaf_index == 0
+
+
+def test_a_certificate_comes_with_its_proof(fleet: Fleet, recorded: RecordCertificate) -> None:
+    (issued,) = fleet.wait_for(EVENTS, 1, CertificateIssued)
+    assert isinstance(issued, CertificateIssued)
+    head = opened(recorded.checkpoint, fleet.key)
+    leaf = leaf_hash(canonical(issued))
+    assert included(leaf, recorded.leaf_index, recorded.tree_size, head.root, recorded.inclusion_proof)
+    certificate = x509.load_der_x509_certificate(recorded.certificate)
+    certificate.verify_directly_issued_by(x509.load_der_x509_certificate(recorded.chain[0]))
+    assert f"{certificate.serial_number:x}" == recorded.serial
+
+
+def test_the_ledger_is_shown_in_tiles(fleet: Fleet, recorded: RecordCertificate) -> None:
+    head = fleet.head(recorded.tree_size)
+
+    def fetch(tile: Tile) -> bytes:
+        return fleet.http.get(f"/ledger/{path_of(tile)}").raise_for_status().content
+
+    assert TiledTree(head.size, fetch).root() == head.root
+    answer = fleet.http.get(f"/ledger/{path_of(Tile(None, 0, head.size))}")
+    assert answer.headers["content-encoding"] == "gzip"
+    assert "immutable" in answer.headers["cache-control"]
+    entries = entries_of(answer.content)
+    hashed = fetch(Tile(0, 0, head.size))
+    assert b"".join(map(leaf_hash, entries)) == hashed
+    for path in (Tile(0, 0, head.size + 1), Tile(None, 0, head.size + 1), Tile(1, 0, 1), Tile(0, 1, 1)):
+        assert fleet.http.get(f"/ledger/{path_of(path)}").status_code == 404
+    assert fleet.http.get("/ledger/tile/0/1").status_code == 404
+
+
+def test_an_entry_is_shown_with_its_proof(fleet: Fleet, recorded: RecordCertificate) -> None:
+    fleet.head(recorded.tree_size)
+    shown = fleet.entry(recorded.serial)
+    head = opened(str(shown["checkpoint"]), fleet.key)
+    issued = shown["issued"]
+    assert isinstance(issued, dict)
+    proof = [base64.b64decode(step) for step in issued["inclusion_proof"]]
+    assert included(leaf_hash(issued["entry"].encode()), issued["leaf_index"], head.size, head.root, proof)
+    assert shown["revocation"] is None
+    assert fleet.http.get("/ledger/entry?serial=abc").status_code == 404
+    assert fleet.http.get("/ledger/entry").status_code == 400
+
+
+def test_a_revocation_is_in_ledger_list_and_ocsp(fleet: Fleet, recorded: RecordCertificate) -> None:
+    certificate = x509.load_der_x509_certificate(recorded.certificate)
+    issuer = x509.load_der_x509_certificate(recorded.chain[0])
+    request = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA256()).build()
+    asked = request.public_bytes(Encoding.DER)
+
+    def status() -> ocsp.OCSPCertStatus:
+        answer = fleet.http.post("/pki/ocsp", content=asked, headers={"content-type": "application/ocsp-request"})
+        return ocsp.load_der_ocsp_response(answer.content).certificate_status
+
+    assert status() is ocsp.OCSPCertStatus.GOOD
+    fleet.send(fleet.revoke(recorded.serial))
+    (revoked,) = fleet.wait_for(EVENTS, 1, CertificateRevoked)
+    assert isinstance(revoked, CertificateRevoked)
+    fleet.head(revoked.leaf_index + 1)
+    assert fleet.entry(recorded.serial)["revocation"] is not None
+    path = base64.b64encode(asked).decode().replace("/", "%2F").replace("+", "%2B").replace("=", "%3D")
+    told = ocsp.load_der_ocsp_response(fleet.http.get(f"/pki/ocsp/{path}").content)
+    assert told.serial_number == certificate.serial_number
+    key_id = str(fleet.wait_for(EVENTS, 1, AuthorityAdded)[0].key_id)
+    crl = x509.load_der_x509_crl(fleet.http.get(f"/pki/{key_id}.crl").raise_for_status().content)
+    delta = x509.load_der_x509_crl(fleet.http.get(f"/pki/{key_id}-delta.crl").raise_for_status().content)
+    listed = [crl.get_revoked_certificate_by_serial_number(certificate.serial_number)]
+    listed.append(delta.get_revoked_certificate_by_serial_number(certificate.serial_number))
+    assert any(listed)
+    for path in ("/pki/abc.crl", "/pki/abc", "/pki/ocsp/!!"):
+        assert fleet.http.get(path).status_code in (400, 404)
+
+
+def test_the_authorities_certificates(fleet: Fleet, recorded: RecordCertificate) -> None:
+    root, *issuers = x509.load_pem_x509_certificates(fleet.http.get("/pki/ca.pem").content)
+    assert recorded.chain[0] in [issuer.public_bytes(Encoding.DER) for issuer in issuers]
+    issuers[0].verify_directly_issued_by(root)
+
+
+def test_what_it_says_of_itself(fleet: Fleet) -> None:
+    health = fleet.http.get("/health").json()
+    assert health["role"] == "active"
+    assert "fleetlog_ledger_leaves" in fleet.http.get("/metrics").text
+    assert fleet.http.get("/openapi.json").json()["info"]["title"] == "fleetlog authority"
+    assert document([])
+
+
+def test_the_second_process_takes_over(stack: Stack, fleet: Fleet, recorded: RecordCertificate, tmp_path: Path) -> None:
+    """The first one is stopped in the middle (SIGSTOP: to the group it is dead, and it may come back)."""
+    with free_ports(1) as (port,):
+        own = replace(stack.settings, authority_port=port, authority_url=stack.settings.authority)
+    second = start(own, tmp_path)
+    first = stack.pid("authority")
+    try:
+        await_role(port, "standby")
+        os.kill(first, signal.SIGSTOP)
+        command = fleet.issue(2)
+        fleet.send(command)
+        await_role(port, "active")
+        records = fleet.wait_for(REGISTRATION, 2, RecordCertificate)
+        os.kill(first, signal.SIGCONT)
+        fleet.send(command, fleet.issue(3))
+        fleet.wait_for(EVENTS, 1, LedgerCommandRepeated)
+        serials = {record.serial for record in fleet.wait_for(REGISTRATION, 4, RecordCertificate)}
+        assert len(serials) == 3
+        assert records[1].serial in serials
+        fleet.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10.0)
+        fleet.head(5)
+    finally:
+        os.kill(first, signal.SIGCONT)
+        second.terminate()
+        assert second.wait(30) is not None
+
+
+def start(settings: Settings, directory: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-P", "-m", "infra.cli.main", "authority", "--index", "1"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FLEETLOG_")}
+    with (directory / "log").open("wb") as log:
+        return subprocess.Popen(command, env=kept | settings.environment(), stderr=log, cwd=directory)
+
+
+def await_role(port: int, role: str) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).json()["role"] == role:
+                return
+        except httpx.HTTPError:
+            pass
+        assert time.monotonic() < until, role
+        time.sleep(0.1)
