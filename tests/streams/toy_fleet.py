@@ -5,8 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Producer
@@ -94,10 +95,7 @@ class Fleet:
         counts = {"commands": 0, "events": 0, "repeats": 0}
         for partition in range(PARTITIONS):
             written = self.values(EVENTS, partition)
-            by_offset = {offset: message for offset, _, message in written}
-            machine = Aggregates(
-                Accounts(), lambda first, last: [by_offset[o] for o in range(first, last + 1) if o in by_offset]
-            )  # noqa: B023
+            machine = Aggregates(Accounts(), partial(_recall, {offset: message for offset, _, message in written}))
             left = iter(written)
             for _, key, command in self.values(COMMANDS, partition):
                 counts["commands"] += 1
@@ -112,3 +110,7 @@ class Fleet:
                 counts["events"] += len(expected)
             assert next(left, None) is None
         return counts
+
+
+def _recall(events: Mapping[int, Event], first: int, last: int) -> list[Event]:
+    return [events[offset] for offset in range(first, last + 1) if offset in events]
