@@ -18,7 +18,9 @@ POLL_SECONDS = 0.1  # of a wait for the next record; it ends when one comes
 MOST_RECORDS = 500  # given at once
 ANSWER_SECONDS = 5.0  # that the broker has for a question
 RETRY_SECONDS = 0.5
-FETCH_MILLISECONDS = 5
+# The broker answers as soon as there is something: a record is here 2 ms after its commit, whether this is 5 or 500. It
+# is what an idle tail costs the broker: 17 to 28 % of a core at 5 ms, 3 % at 100 ms.
+FETCH_MILLISECONDS = 100
 
 
 class KafkaTail:

@@ -20,6 +20,7 @@ from infra.certificate_records import ViewRecords
 from infra.settings import SettingError, Settings
 
 KEYS_FILE = "signing-keys.json"
+LIMITS = ("registrations", "heartbeats", "uploads", "addresses")
 
 
 def bind(settings: Settings, opened: ExitStack) -> dict[str, socket.socket]:
@@ -75,7 +76,7 @@ def guard_options(settings: Settings) -> GuardOptions:
     Raises:
         SettingError: a limit or address is none.
     """
-    limits = {name: getattr(settings, f"limit_{name}") for name in ("registrations", "heartbeats", "uploads")}
+    limits = {name: getattr(settings, f"limit_{name}") for name in LIMITS}
     for name, limit in limits.items():
         if limit < 0:
             raise SettingError(f"FLEETLOG_LIMIT_{name.upper()} is {limit}: it is a number of requests, 0 for no limit")

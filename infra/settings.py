@@ -81,6 +81,7 @@ class Settings:
     authority_url: str = ""  # what certificates name as its address; empty: host and authority_port
     certificate_days: int = 90  # life of a device's certificate
     ledger_origin: str = "fleetlog.local/ledger"  # the ledger's name, in its checkpoints and its key
+    witness_port: int = 8087  # where a witness of the ledger shows what it cosigned
     ledger_head_seconds: float = 600.0  # a fresh tree head is signed when there was none for this long
     ca_days: int = 1825  # life of an issuing authority's certificate
     ca_passphrase: str = ""  # of the authority's key files; empty: one is made once and kept in data_dir/pki/passphrase
@@ -104,6 +105,7 @@ class Settings:
     limit_registrations: int = 10  # ... of a user
     limit_heartbeats: int = 120  # ... of a device
     limit_uploads: int = 1000  # ... of a device: telemetry and events
+    limit_addresses: int = 1000  # ... of a network address: beginnings of registrations of who is not known yet
     limit_plain: int = 0  # 1: these limits hold on the plain listener too
 
     @property

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 from connectors.http.app import HttpApp
 from connectors.http.body import BodyReader
@@ -25,14 +26,21 @@ LOG_SECONDS = 1.0  # between two lines about failed handshakes, so that nobody f
 class Entrances:
     """The gates of the three listeners. `failed`: handshakes that came to nothing, by listener and reason."""
 
-    def __init__(self, options: GuardOptions, guards: Guards, bodies: BodyReader, security: SecurityEvents) -> None:
+    def __init__(
+        self,
+        options: GuardOptions,
+        guards: Guards,
+        bodies: BodyReader,
+        security: SecurityEvents,
+        name: Callable[[str], str],
+    ) -> None:
+        """`name` gives a caller's name."""
         self.security, self.signer = security, guards.signer
         self.states = CertificateStates(guards.certificates, options.grace)
         self.limits = RateLimits(guards.limiter, security)
         self.tokens = AccessTokens(guards.signer, options.token_seconds, options.issuer)
-        keeper = Gatekeeper(
-            self.states, SignedRequests(guards.nonces, bodies), self.tokens, self.limits, security, options.proxies
-        )
+        signed = SignedRequests(guards.nonces, bodies)
+        keeper = Gatekeeper(self.states, signed, self.tokens, self.limits, security, options.proxies, name)
         self._gates = {
             PLAIN: Gate(PLAIN, keeper, options.plain_quotas),
             REGISTRATION: Gate(REGISTRATION, keeper, options.quotas),

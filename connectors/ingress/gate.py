@@ -6,7 +6,7 @@ ago at most, and a token speaks for it.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from connectors.guards import CertificateRecord, Quota
@@ -14,6 +14,7 @@ from connectors.http.peer import DATA, DeviceIdentity
 from connectors.http.request import Fault, Request, Route
 from connectors.ingress.access_tokens import AccessTokens, BadToken, looks_like_token
 from connectors.ingress.certificate_states import CertificateStates
+from connectors.ingress.guard_options import BY_ADDRESS
 from connectors.ingress.presented import CLIENT_CERT, NotADevice, Proxies, forwarded, identity
 from connectors.ingress.rate_limits import RateLimits
 from connectors.ingress.security_events import Kind, Sighting, Watch
@@ -36,7 +37,7 @@ _HANDSHAKES: Mapping[str, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Gatekeeper:
-    """What the gates of all listeners share."""
+    """What the gates of all listeners share. `name`: a caller's name, empty of nobody."""
 
     states: CertificateStates
     signed: SignedRequests
@@ -44,6 +45,7 @@ class Gatekeeper:
     limits: RateLimits
     watch: Watch
     proxies: Proxies
+    name: Callable[[str], str]
     read: dict[bytes, DeviceIdentity] = field(default_factory=dict)
 
 
@@ -87,10 +89,11 @@ class Gate:
         Raises:
             Fault: 429 it is one too many.
         """
-        quota = self._quotas.get(route.limit)
+        known = request.identity.device_id if request.identity else self._keeper.name(request.caller)
+        # Of who is not known yet all that can be counted is the address, which may be that of many.
+        quota = self._quotas.get(route.limit if known or not route.limit else BY_ADDRESS)
         if quota is not None:
-            device = request.identity.device_id if request.identity else ""
-            await self._keeper.limits.count(request, quota, device or request.caller or request.peer.address)
+            await self._keeper.limits.count(request, quota, known or request.peer.address)
 
     def handshake_failed(self, reason: str, address: str, said: str) -> None:
         """A connection did not come about (connectors.http.listener)."""

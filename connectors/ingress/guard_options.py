@@ -8,10 +8,13 @@ from connectors.ingress.presented import Proxies
 from connectors.memory_guards import MemoryGuards
 from connectors.signing_keys import Signer, SigningKeys
 
+BY_ADDRESS = "address"
 
-def quotas(registrations: int, heartbeats: int, uploads: int) -> Mapping[str, Quota]:
-    """Limits an hour (third source document, 6.1), by the name that routes give; 0: none."""
-    limits = {"registration": registrations, "heartbeat": heartbeats, "data": uploads}
+
+def quotas(registrations: int, heartbeats: int, uploads: int, addresses: int) -> Mapping[str, Quota]:
+    """Limits an hour (third source document, 6.1), by the name that routes give; 0: none. `addresses`: of a network address
+    from which somebody begins to register who is not known yet."""
+    limits = {"registration": registrations, "heartbeat": heartbeats, "data": uploads, BY_ADDRESS: addresses}
     return {name: Quota(name, requests, 3600) for name, requests in limits.items() if requests}
 
 
@@ -44,7 +47,7 @@ class GuardOptions:
     """
 
     proxies: Proxies = field(default_factory=Proxies)
-    quotas: Mapping[str, Quota] = field(default_factory=lambda: quotas(10, 120, 1000))
+    quotas: Mapping[str, Quota] = field(default_factory=lambda: quotas(10, 120, 1000, 1000))
     plain_quotas: Mapping[str, Quota] = field(default_factory=dict)
     token_seconds: int = 3600
     issuer: str = "fleetlog"

@@ -89,7 +89,7 @@ class Ingress:
         self.uploads["devices"] = self._uploads(REGISTRATION_TOPIC, self._device_ledger)
         self.bodies = BodyReader(options)
         self.security = SecurityEvents(contract.topics[SECURITY_TOPIC], outside.producer, self._ids)
-        self.entrances = Entrances(options.guarding, outside.guards, self.bodies, self.security)
+        self.entrances = Entrances(options.guarding, outside.guards, self.bodies, self.security, access.name)
         self.metrics = IngressMetrics()
         self.forms = {name: RequestForm(contract.topics[topic].record) for name, topic in UPLOAD_TOPICS.items()}
         self.forms["devices"] = RequestForm(with_given_device_id(contract.records[REGISTRATION]))

@@ -1,6 +1,7 @@
 """What is known of devices and claims, out of the view `registrations` (port Lookups).
 
-Its documents are by hardware id and by claim id. A field is the newest event of one kind, as JSON of its fields.
+Its documents are by hardware id and by claim id; a field holds of the newest event of one kind what its JSON object says,
+and `order`, its place in the log (projections.registrations).
 """
 
 import asyncio
@@ -77,21 +78,30 @@ def device_of(hardware_id: str, fields: Held) -> Device | None:
     session = fields.get("session")
     if session is None:
         return None
-    own = {
-        name: part for name, part in fields.items() if part.get("session_id", session["session_id"]) == session["session_id"]
-    }
-    newest = max((name for name in STAGES if name in own), key=lambda name: own[name]["order"])
-    owner = fields.get("challenge", {}).get("owner")
+    here = session["session_id"]
+    own = [name for name in STAGES if name in fields and fields[name].get("session_id", here) == here]
+    newest = max(own, key=lambda name: fields[name]["order"])
     return Device(
         hardware_id=hardware_id,
         device_id=session["device_id"],
-        owner=owner,
+        owner=_owner(fields),
         model=session["model"],
         capabilities=session["capabilities"],
         session_id=session["session_id"],
         stage=STAGES[newest],
         failure="REG-008" if newest == "failure" else None,
     )
+
+
+def _owner(fields: Held) -> str | None:
+    """Whose the device is: of whom it was admitted for in the session that passed its challenge, until it is reset."""
+    challenge, passed, reset = (fields.get(name) for name in ("challenge", "passed", "reset"))
+    if challenge is None or passed is None or challenge["session_id"] != passed["session_id"]:
+        return None
+    if reset is not None and reset["order"] > passed["order"]:
+        return None
+    owner: str | None = challenge["owner"]
+    return owner
 
 
 def claim_of(claim_id: str, fields: Held) -> Claim | None:

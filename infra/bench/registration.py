@@ -31,7 +31,7 @@ STORM_SECONDS = 1_800.0
 FLEET = 100_000
 TOKEN_MS, CHALLENGE_MS = 100.0, 200.0
 PARTS = ("broker", "redis", "registry", "topics", "schemas", "authority", "ingress", "workers")
-UNLIMITED = Settings(limit_registrations=0, limit_heartbeats=0, limit_uploads=0)
+UNLIMITED = Settings(limit_registrations=0, limit_heartbeats=0, limit_uploads=0, limit_addresses=0)
 
 ABOUT = f"""\
 Whole registrations by claim token (token, session, challenge, certificate in the ledger: four requests), {CONNECTIONS}

@@ -19,6 +19,7 @@ TITLES = {
     "memory": "Memory of a worker",
     "registration": "Registration: device to ledger",
     "authority": "Authority: certificates issued",
+    "decider": "Registration: decisions",
     "transport": "Transport: what TLS costs",
 }
 

@@ -65,6 +65,12 @@ def _authority(seconds: float) -> dict[str, Any]:
     return authority.run(seconds)
 
 
+def _decider(seconds: float) -> dict[str, Any]:
+    from infra.bench import decider
+
+    return decider.run(seconds)
+
+
 BENCHES: dict[str, tuple[Bench, float]] = {
     "carrier": (_carrier, 80.0),
     "ingress": (_ingress, 60.0),
@@ -75,6 +81,7 @@ BENCHES: dict[str, tuple[Bench, float]] = {
     "registration": (_registration, 40.0),
     "transport": (_transport, 30.0),
     "authority": (_authority, 10.0),
+    "decider": (_decider, 10.0),
 }
 """Each bench and the seconds that it measures by default; its set-up comes on top."""
 

@@ -13,6 +13,7 @@ from infra.cli import (
     chaos,
     device,
     ingress,
+    ledger,
     principal,
     projection,
     reconcile,
@@ -21,6 +22,7 @@ from infra.cli import (
     simulate,
     stack,
     topics,
+    witness,
     worker,
 )
 from infra.settings import SettingError, load
@@ -32,6 +34,8 @@ COMMANDS = (
     registry,
     ingress,
     authority,
+    ledger,
+    witness,
     principal,
     worker,
     device,

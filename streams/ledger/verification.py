@@ -60,6 +60,10 @@ class Replay:
             if (told.size, told.root) != (event.tree_size, event.root_hash):
                 raise BadNote("it says another head than the event that holds it")
 
+    def fault(self, detail: str) -> None:
+        """Something outside of the log does not hold."""
+        self.faults.append(Fault(-1, detail))
+
     def finish(self) -> None:
         """The log's end: all leaves stand under a signed head."""
         size = 0 if self.head is None else self.head.tree_size

@@ -1,16 +1,7 @@
 """The authority process on a real stack: it issues, enters, shows, revokes; and hands over when it is killed."""
 
 import base64
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 
-import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -18,41 +9,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from connectors.ledger_http.service import document
-from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
-from infra.stack.ports import free_ports
-from schemas.certificate_messages import AuthorityAdded, CertificateIssued, CertificateRevoked, LedgerCommandRepeated
+from schemas.certificate_messages import AuthorityAdded, CertificateIssued, CertificateRevoked
 from schemas.registration_commands import RecordCertificate
 from schemas.transparency.entries import canonical
 from schemas.transparency.merkle import included, leaf_hash
 from schemas.transparency.notes import opened
 from schemas.transparency.tiles import Tile, TiledTree, entries_of, path_of
-from streams.ledger.machine import EVENTS, REGISTRATION
+from streams.ledger.machine import EVENTS
 from tests.infra.authority.fleet import Fleet
 
 pytestmark = pytest.mark.stack
-SERVICES = ("broker", "redis", "registry", "topics", "schemas", "authority")
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("authority"), only=SERVICES, settings=Settings()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def fleet(stack: Stack) -> Fleet:
-    return Fleet(stack.settings)
-
-
-@pytest.fixture(scope="module")
-def recorded(fleet: Fleet) -> RecordCertificate:
-    """A certificate that was issued."""
-    command = fleet.issue(1)
-    fleet.send(command)
-    (found,) = fleet.wait_for(REGISTRATION, 1, RecordCertificate)
-    assert isinstance(found, RecordCertificate)
-    return found
 
 
 def test_the_authorities_are_entered_first(fleet: Fleet) -> None:
@@ -144,49 +110,3 @@ def test_what_it_says_of_itself(fleet: Fleet) -> None:
     assert "fleetlog_ledger_leaves" in fleet.http.get("/metrics").text
     assert fleet.http.get("/openapi.json").json()["info"]["title"] == "fleetlog authority"
     assert document([])
-
-
-def test_the_second_process_takes_over(stack: Stack, fleet: Fleet, recorded: RecordCertificate, tmp_path: Path) -> None:
-    """The first one is stopped in the middle (SIGSTOP: to the group it is dead, and it may come back)."""
-    with free_ports(1) as (port,):
-        own = replace(stack.settings, authority_port=port, authority_url=stack.settings.authority)
-    second = start(own, tmp_path)
-    first = stack.pid("authority")
-    try:
-        await_role(port, "standby")
-        os.kill(first, signal.SIGSTOP)
-        command = fleet.issue(2)
-        fleet.send(command)
-        await_role(port, "active")
-        records = fleet.wait_for(REGISTRATION, 2, RecordCertificate)
-        os.kill(first, signal.SIGCONT)
-        fleet.send(command, fleet.issue(3))
-        fleet.wait_for(EVENTS, 1, LedgerCommandRepeated)
-        serials = {record.serial for record in fleet.wait_for(REGISTRATION, 4, RecordCertificate)}
-        assert len(serials) == 3
-        assert records[1].serial in serials
-        fleet.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10.0)
-        fleet.head(5)
-    finally:
-        os.kill(first, signal.SIGCONT)
-        second.terminate()
-        assert second.wait(30) is not None
-
-
-def start(settings: Settings, directory: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-P", "-m", "infra.cli.main", "authority", "--index", "1"]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FLEETLOG_")}
-    with (directory / "log").open("wb") as log:
-        return subprocess.Popen(command, env=kept | settings.environment(), stderr=log, cwd=directory)
-
-
-def await_role(port: int, role: str) -> None:
-    until = time.monotonic() + 30
-    while True:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).json()["role"] == role:
-                return
-        except httpx.HTTPError:
-            pass
-        assert time.monotonic() < until, role
-        time.sleep(0.1)
