@@ -111,7 +111,7 @@ class GroupReader:
         wanted = list(sources)
         for source in wanted:
             self._give_up(source)
-        self._requests.append(lambda: self._restart([s for s in wanted if s in self._epochs]))
+        self._requests.append(lambda: self._restart([s for s in wanted if self._epochs.get(s) == self._given_up[s]]))
 
     def halt(self, source: TopicPartition) -> None:
         """Read this partition no more until it is assigned again."""
