@@ -45,6 +45,7 @@ def test_the_limits_hold_on_the_plain_listener_only_where_it_is_said(settings: S
     both = listeners.guard_options(replace(settings, limit_plain=1, limit_uploads=0))
     assert both.plain_quotas == both.quotas
     assert "data" not in both.quotas
+    assert set(listeners.guard_options(replace(settings, limit_registrations=0)).quotas) == {"heartbeat", "data"}
 
 
 def test_the_fleets_own_certificates_are_made_and_others_taken(settings: Settings, tmp_path: Path) -> None:
