@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from connectors.authority.port import Issued
 from connectors.http.app import HttpApp
 from connectors.http.peer import PLAIN, DeviceIdentity
 from connectors.http.request import Fault, Request, Route
@@ -16,11 +17,13 @@ from connectors.http.server import Server, listen
 from connectors.ingress.access import Access, Principal
 from connectors.ingress.ingress import Ingress
 from connectors.ingress.outside import Outside
+from connectors.keys import key_hash
 from connectors.memory import MemoryLog
 from connectors.memory_pages import MemoryPages
 from connectors.memory_tail import MemoryTail
 from connectors.registration.asked import LEDGER_COMMANDS, LEDGER_EVENTS, REGISTRATION_EVENTS, TOPICS
 from connectors.registration.options import RegistrationOptions, RegistrationPorts
+from schemas.certificate_messages import IssueCertificate
 from schemas.log import TopicPartition
 from schemas.message_types import message_types
 from schemas.messages import Messages
@@ -45,6 +48,7 @@ from tests.connectors.ingress.served import (
 from tests.connectors.registration.log_lookups import LogLookups
 from tests.streams.decider_harness import Harness
 from tests.streams.ledger.world import SIGNER, PlainAuthority
+from tests.streams.registration.keyring import certificate, key
 
 PEPPER = bytes(range(32))
 BASE_URL = "https://localhost:8444"
@@ -67,6 +71,17 @@ class SharedLog(MemoryLog):
     def append(self, source: TopicPartition, key: bytes | None, value: bytes | None, offset: int | None = None) -> int:
         with self.lock:
             return super().append(source, key, value, offset)
+
+
+class Signing(PlainAuthority):
+    """Makes a real certificate where a decider reads it: of a key that the server makes."""
+
+    def issue(self, command: IssueCertificate, trusted: Collection[str] | None = None) -> Issued:
+        made = super().issue(command, trusted)
+        if command.key_mode == "csr":
+            return made
+        own = key("ec", len(self.signed) + 1_000_000)
+        return made._replace(certificate=certificate(own), key_hash=key_hash(own.public))
 
 
 class Claimed:
@@ -103,7 +118,7 @@ class World:
 @contextmanager
 def world(directory: Path, decided: bool = True, **changes: Any) -> Iterator[World]:
     """`decided`: there are deciders; `changes` of the ingress's limits."""
-    registry, authority = FakeRegistry(), PlainAuthority()
+    registry, authority = FakeRegistry(), Signing()
     log = SharedLog({topic: ONE.get(topic, PARTITIONS) for topic in CONTRACT.topics})
     codecs = {
         name: Messages(CONTRACT.topics[name], message_types(CONTRACT.topics[name]), registry.register, registry.schema)
