@@ -1,15 +1,36 @@
 """Every view of the fleet. Names are unique and never change: positions, tables and consumer groups carry them."""
 
 from projections import device_state
+from projections.certificate_log import CERTIFICATE_LOG
+from projections.certificates import CERTIFICATES
 from projections.device_events import DEVICE_EVENTS
 from projections.frames import device_state as device_state_frames
 from projections.heartbeats import HEARTBEATS
 from projections.projection import KeyedProjection, Projection
+from projections.registration_steps import REGISTRATION_STEPS
+from projections.registrations import REGISTRATIONS
+from projections.security_events import SECURITY_EVENTS
 from projections.telemetry import TELEMETRY
 
-DEVICE_STATE = KeyedProjection("device_state", device_state.TOPICS, device_state_frames.summarize)
+DEVICE_STATE = KeyedProjection(
+    "device_state",
+    device_state.TOPICS,
+    device_state_frames.summarize,
+    device_state_frames.keyed,
+    {f"count.{name}": topic for topic, name in device_state.COUNTERS.items()},
+)
 
-CATALOGUE: tuple[Projection, ...] = (DEVICE_STATE, TELEMETRY, HEARTBEATS, DEVICE_EVENTS)
+OF_UPLOADS: tuple[Projection, ...] = (DEVICE_STATE, TELEMETRY, HEARTBEATS, DEVICE_EVENTS)
+"""Views of nothing but what devices upload."""
+
+CATALOGUE: tuple[Projection, ...] = (
+    *OF_UPLOADS,
+    REGISTRATIONS,
+    REGISTRATION_STEPS,
+    CERTIFICATES,
+    CERTIFICATE_LOG,
+    SECURITY_EVENTS,
+)
 
 
 class UnknownView(KeyError):

@@ -23,6 +23,7 @@ This module is the definition, a record at a time. projections.frames.device_sta
 from collections.abc import Mapping
 from typing import Any
 
+from projections.projection import KEY
 from projections.updates import Add, Most, Newest, Update
 
 HEARTBEATS = "fleet.heartbeats"
@@ -39,7 +40,7 @@ ONLINE_MICROS = 300 * 1_000_000
 
 EVENT_FIELDS = ("event_id", "event_type", "confidence", "occurred_at", "received_at")
 REGISTRATION_FIELDS = ("hardware_id", "model", "firmware_version", "hardware_revision", "capabilities", "received_at")
-HEARTBEAT_LEFT_OUT = frozenset({"topic", "partition", "offset", "device_id"})
+HEARTBEAT_LEFT_OUT = frozenset({"topic", "partition", "offset", "device_id", KEY})
 
 
 def updates(topic: str, partition: int, offset: int, record: Mapping[str, Any]) -> dict[str, Update]:

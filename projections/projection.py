@@ -14,6 +14,9 @@ from projections.updates import Update
 from schemas.log import Batch
 from schemas.table import Table
 
+KEY = "__key"
+"""The column of a document's key."""
+
 Summary = Mapping[str, Mapping[str, Update]]
 """What a batch changes: key -> field -> update."""
 
@@ -22,16 +25,27 @@ Summary = Mapping[str, Mapping[str, Update]]
 class KeyedProjection:
     """A view of one document per key.
 
-    `summarize(topic, frame)` turns a frame of records into the updates of the keys they touch. Updates commute (see
-    projections.updates), so a key that several topics or partitions touch ends in one state whatever their interleaving.
+    `keyed(topic, frame)` says which documents a frame of records touches: a row for each record and document, with the
+    document's key in the column KEY; a record that touches none is left out. `summarize(topic, keyed)` turns such rows
+    into the updates of their keys. Updates commute (see projections.updates), so a key that several topics or partitions
+    touch ends in one state whatever their interleaving. Every document has in `position.TOPIC/PARTITION` the offset of
+    the last record that touched it.
+
+    `counters`: field of a document -> the topic whose records that touched the document it counts.
+
     A change of what the fold yields must raise `revision`.
     """
 
     name: str
     topics: tuple[str, ...]
     summarize: Callable[[str, pl.DataFrame], Summary]
-    key_column: str = "device_id"
+    keyed: Callable[[str, pl.DataFrame], pl.DataFrame]
+    counters: Mapping[str, str]
     revision: int = 1
+
+    def summary(self, topic: str, frame: pl.DataFrame) -> Summary:
+        """What a frame of records of one partition of `topic` changes."""
+        return self.summarize(topic, self.keyed(topic, frame))
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,11 @@ def payloads(document: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
+def orders(document: Mapping[str, str]) -> dict[str, tuple[int | str, ...]]:
+    """The orders of a document's fields of the kind Newest: of two, the newer is the greater."""
+    return {name: tuple(_order_of(text).order) for name, text in document.items() if text.startswith("{")}
+
+
 def merge(parts: Iterable[Mapping[str, Update]]) -> dict[str, Update]:
     """Several keys' worth of updates of one key as one: the same as applying them one after the other."""
     merged: dict[str, Update] = {}

@@ -69,7 +69,7 @@ class KeyedWriter:
         return self._store.positions(version)
 
     def write(self, version: int, batch: Batch, frame: pl.DataFrame) -> None:
-        summary = self._projection.summarize(batch.source.topic, frame)
+        summary = self._projection.summary(batch.source.topic, frame)
         keys = list(summary)
         for attempt in range(MOST_CONFLICTS):
             loaded = self._store.load(version, keys)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from connectors.ports import Document, KeyedStore, LogReader, RowStore
-from projections.projection import KeyedProjection, RowProjection, with_position
+from projections.projection import KEY, KeyedProjection, RowProjection, with_position
 from projections.updates import changes
 from schemas.log import TopicPartition
 from schemas.record_columns import BatchDecoder
@@ -73,14 +73,12 @@ def verify_keyed(
         stamps = _stamps(live, source)
         stop = max([positions.get(source, 0), *(stamp + 1 for stamp in stamps.values())])
         limits = pl.DataFrame(
-            {projection.key_column: list(stamps), "__stamp": list(stamps.values())},
-            schema={projection.key_column: pl.String, "__stamp": pl.Int64},
+            {KEY: list(stamps), "__stamp": list(stamps.values())}, schema={KEY: pl.String, "__stamp": pl.Int64}
         )
         for batch in log.read(source, low, stop):
             frame = with_position(decoders[source.topic].decode(batch.values).frame, batch)
-            for key, updates in projection.summarize(
-                source.topic, _until(frame, limits, projection.key_column, positions.get(source, 0))
-            ).items():
+            keyed = _until(projection.keyed(source.topic, frame), limits, positions.get(source, 0))
+            for key, updates in projection.summarize(source.topic, keyed).items():
                 document = scratch.setdefault(key, {})
                 document.update(changes(document, updates))
     return compare(
@@ -94,9 +92,9 @@ def _stamps(documents: Mapping[str, Document], source: TopicPartition) -> dict[s
     return {key: int(document[field]) for key, document in documents.items() if field in document}
 
 
-def _until(frame: pl.DataFrame, limits: pl.DataFrame, key_column: str, position: int) -> pl.DataFrame:
+def _until(frame: pl.DataFrame, limits: pl.DataFrame, position: int) -> pl.DataFrame:
     """The records that a document must hold: below the position, or not after its own stamp."""
-    stamped = frame.join(limits, on=key_column, how="left", maintain_order="left")
+    stamped = frame.join(limits, on=KEY, how="left", maintain_order="left")
     held = (pl.col("offset") < position) | (pl.col("offset") <= pl.col("__stamp").fill_null(-1))
     return stamped.filter(held).drop("__stamp")
 

@@ -62,13 +62,13 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 def _reconcile(settings: Settings, journal: Path, wait: float) -> "Report":
     from infra import compose
     from infra.reconcile.reconcile import Reconciliation, View
-    from projections.catalogue import CATALOGUE
+    from projections.catalogue import OF_UPLOADS
     from schemas import contract
 
     stores = compose.stores(settings)
     log = compose.log_reader(settings)
     try:
-        views = {projection.name: View(projection, stores[projection.name]) for projection in CATALOGUE}
+        views = {projection.name: View(projection, stores[projection.name]) for projection in OF_UPLOADS}
         schema_of = compose.registry(settings).schema
         return Reconciliation(views, log, contract.load(), schema_of, journal).run(wait)
     finally:

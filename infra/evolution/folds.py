@@ -56,7 +56,7 @@ def _fold(
         if isinstance(view, RowProjection):
             made |= _rows(view, frame)
             continue
-        for key, updates in view.summarize(topic, frame).items():
+        for key, updates in view.summary(topic, frame).items():
             document = made.setdefault(key, {})
             document.update(changes(document, updates))
     return made

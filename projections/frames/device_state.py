@@ -20,15 +20,21 @@ from projections.device_state import (
     REGISTRATIONS,
     TELEMETRY,
 )
+from projections.projection import KEY
 from projections.updates import Add, Most, Newest, Update
 
 Rows = Iterable[tuple[Any, ...]]
 
 
-def summarize(topic: str, frame: pl.DataFrame) -> dict[str, dict[str, Update]]:
-    """The updates per device of a frame of records of one partition of `topic`."""
+def keyed(topic: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """The records that change a device's document."""
     if topic == REGISTRATIONS:
         frame = frame.filter(pl.col("record") == REGISTERED)
+    return frame.with_columns(pl.col("device_id").alias(KEY))
+
+
+def summarize(topic: str, frame: pl.DataFrame) -> dict[str, dict[str, Update]]:
+    """The updates per device of a keyed frame of records of one partition of `topic`."""
     if frame.is_empty():
         return {}
     partition = int(frame.item(0, "partition"))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projections import device_state
-from projections.frames.device_state import summarize
+from projections.catalogue import DEVICE_STATE
 from projections.updates import Add, Most, Newest, changes, merge
 from tests.projections.records import frame, logs
 
@@ -30,7 +30,7 @@ def by_frame(log: Log, size: int) -> State:
     for (topic, partition), members in itertools.groupby(log, key=lambda entry: entry[:2]):
         numbered = [(offset, record) for _, _, offset, record in members]
         for start in range(0, len(numbered), size):
-            for key, updates in summarize(topic, frame(topic, partition, numbered[start : start + size])).items():
+            for key, updates in DEVICE_STATE.summary(topic, frame(topic, partition, numbered[start : start + size])).items():
                 document = state.setdefault(key, {})
                 document.update(changes(document, updates))
     return state

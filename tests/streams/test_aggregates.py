@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.messages import Event
@@ -98,6 +98,7 @@ def plays(draw: st.DrawFn) -> tuple[list[list[Keyed]], list[str]]:
     return batches, after
 
 
+@settings(deadline=None)
 @given(plays())
 def test_batches_aborts_and_restarts_leave_no_trace(play: tuple[list[list[Keyed]], list[str]]) -> None:
     batches, after = play

@@ -13,7 +13,7 @@ from infra.reconcile.facts import read_journal
 from infra.reconcile.reconcile import Reconciliation
 from infra.simulator.device import Device, now_micros
 from infra.simulator.journal import JournalError, JournalWriter, Kind
-from projections.catalogue import CATALOGUE
+from projections.catalogue import OF_UPLOADS
 from schemas.log import TopicPartition
 from tests.infra.reconcile.world import CONTRACT, FIGURES, POISON, SERIES, Logged, World, fleet
 
@@ -39,8 +39,8 @@ def test_the_report_says_what_there_is(world: World) -> None:
     told = world.reconcile().as_json()
     count = len(records)
     assert (told["exact"], told["sent"], told["acknowledged"], told["logged"]) == (True, count, count, count)
-    assert sorted(told["views"]) == sorted(view.name for view in CATALOGUE)
-    for view in CATALOGUE:
+    assert sorted(told["views"]) == sorted(view.name for view in OF_UPLOADS)
+    for view in OF_UPLOADS:
         present = sum(record.source.topic in view.topics for record in records)
         assert told["views"][view.name].items() >= {"present": present, "lost": 0, "duplicated": 0}.items()
     assert all(type(value) in (int, bool) for value in told["log"].values())

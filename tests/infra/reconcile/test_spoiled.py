@@ -15,13 +15,13 @@ from connectors.memory import MemoryLog
 from connectors.ports import Loaded
 from infra.reconcile.reconcile import DEAD_LETTERS, Report
 from infra.simulator.journal import TOPICS, Kind
-from projections.catalogue import CATALOGUE
+from projections.catalogue import OF_UPLOADS
 from projections.projection import RowProjection
 from schemas.log import TopicPartition
 from tests.infra.reconcile.world import PARTITIONS, POISON, Logged, World, fleet
 
 Spoil = Callable[[World, Logged], World]
-ROW_VIEWS = {view.topics[0]: view.name for view in CATALOGUE if isinstance(view, RowProjection)}
+ROW_VIEWS = {view.topics[0]: view.name for view in OF_UPLOADS if isinstance(view, RowProjection)}
 
 
 @contextmanager
@@ -202,7 +202,7 @@ def test_one_spoiled_record_of_a_view_is_found(spoil: Any, which: int, later_rec
     assert (verdict.duplicated.count > 0) == (spoil not in LOSING)
 
 
-@pytest.mark.parametrize("view", [view.name for view in CATALOGUE])
+@pytest.mark.parametrize("view", [view.name for view in OF_UPLOADS])
 def test_a_view_that_was_emptied_has_lost_everything(view: str) -> None:
     """Also its position is gone, as after a flush of the store: what it does not claim to have is lost all the same."""
     with good_world() as (world, _):
@@ -217,14 +217,14 @@ def test_a_view_that_was_emptied_has_lost_everything(view: str) -> None:
     assert report.views[view].behind == full
 
 
-@pytest.mark.parametrize("view", [view.name for view in CATALOGUE])
+@pytest.mark.parametrize("view", [view.name for view in OF_UPLOADS])
 def test_a_view_that_is_behind_is_not_exact(view: str) -> None:
     with good_world() as (world, first):
         world.fold()
         second = fleet(world, seed=1)
-        world.fold(*(other.name for other in CATALOGUE if other.name != view))
+        world.fold(*(other.name for other in OF_UPLOADS if other.name != view))
         report = world.reconcile()
-        topics = next(other.topics for other in CATALOGUE if other.name == view)
+        topics = next(other.topics for other in OF_UPLOADS if other.name == view)
         missing = sum(record.source.topic in topics for record in second)
     assert not report.exact
     assert (report.views[view].lost.count, report.views[view].behind) == (missing, missing)

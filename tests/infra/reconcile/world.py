@@ -21,7 +21,7 @@ from infra.simulator.device import Device, Fields, now_micros
 from infra.simulator.host import Host
 from infra.simulator.journal import RECORDS, TOPICS, JournalWriter, Kind
 from infra.simulator.series import SOURCES, Series, load
-from projections.catalogue import CATALOGUE
+from projections.catalogue import OF_UPLOADS
 from projections.projection import Projection, RowProjection
 from schemas.codec import encode
 from schemas.contract import load as load_contract
@@ -64,7 +64,7 @@ class World:
         self.journal = JournalWriter(folder / run, {})
         self.log = MemoryLog({**dict.fromkeys(TOPICS.values(), PARTITIONS), DEAD_LETTERS: 1})
         self.registry = MemoryRegistry()
-        self.stores = {view.name: _store(view) for view in CATALOGUE}
+        self.stores = {view.name: _store(view) for view in OF_UPLOADS}
         self.letters = MemoryDeadLetters()
         self._letters_logged = 0
         self._contents = {kind: Content(CONTRACT.records[name]) for kind, name in RECORDS.items()}
@@ -105,7 +105,7 @@ class World:
 
     def fold(self, *names: str) -> None:
         """Bring views (all, if none is named) to the log's end, or to a gap; and letters to their topic."""
-        for view in CATALOGUE:
+        for view in OF_UPLOADS:
             if not names or view.name in names:
                 self._fold(view)
         for letter in self.letters.letters[self._letters_logged :]:
@@ -137,7 +137,7 @@ class World:
     # --- the question
 
     def reconcile(self, wait: float = 0.0) -> Report:
-        views = {view.name: View(view, self.stores[view.name]) for view in CATALOGUE}
+        views = {view.name: View(view, self.stores[view.name]) for view in OF_UPLOADS}
         return Reconciliation(views, self.log, CONTRACT, self.registry.schema, self.folder).run(wait)
 
 
