@@ -13,8 +13,13 @@ BY_ADDRESS = "address"
 
 def quotas(registrations: int, heartbeats: int, uploads: int, addresses: int) -> Mapping[str, Quota]:
     """Limits an hour (third source document, 6.1), by the name that routes give; 0: none. `addresses`: of a network address
-    from which somebody begins to register who is not known yet."""
-    limits = {"registration": registrations, "heartbeat": heartbeats, "data": uploads, BY_ADDRESS: addresses}
+    from which somebody begins to register who is not known yet; without a limit of registrations there is none of these."""
+    limits = {
+        "registration": registrations,
+        "heartbeat": heartbeats,
+        "data": uploads,
+        BY_ADDRESS: addresses * bool(registrations),
+    }
     return {name: Quota(name, requests, 3600) for name, requests in limits.items() if requests}
 
 

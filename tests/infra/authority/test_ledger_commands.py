@@ -1,7 +1,6 @@
 """`fleetlog ledger` and `fleetlog witness` on a real stack."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,13 +38,8 @@ def device(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Reco
     """A device's certificate, and the file that it is in."""
     command = fleet.issue(40)
     fleet.send(command)
-    until = time.monotonic() + 20
-    while True:
-        found = [record for record in fleet.wait_for(REGISTRATION, 1, RecordCertificate) if record.hardware_id == "SN-40"]
-        if found:
-            break
-        assert time.monotonic() < until
-    (record,) = found
+    mine = fleet.wait_for(REGISTRATION, 1, RecordCertificate, lambda record: record.hardware_id == "SN-40")
+    record = mine[0]
     file = tmp_path_factory.mktemp("devices") / "device.pem"
     certificate = x509.load_der_x509_certificate(record.certificate)
     chain = x509.load_der_x509_certificate(record.chain[0])
