@@ -36,9 +36,16 @@ def unlimited(settings: Settings) -> Settings:
     """`settings` without the usual limits on requests: the fleet plays its series faster than life, from one address. A
     limit that was set is kept."""
     usual = Settings()
-    names = ("limit_registrations", "limit_heartbeats", "limit_uploads")
-    lifted = {name: 0 for name in names if getattr(settings, name) == getattr(usual, name)}
-    return replace(settings, **lifted)
+
+    def lifted(limit: int, usually: int) -> int:
+        return 0 if limit == usually else limit
+
+    return replace(
+        settings,
+        limit_registrations=lifted(settings.limit_registrations, usual.limit_registrations),
+        limit_heartbeats=lifted(settings.limit_heartbeats, usual.limit_heartbeats),
+        limit_uploads=lifted(settings.limit_uploads, usual.limit_uploads),
+    )
 
 
 @asynccontextmanager
