@@ -80,7 +80,8 @@ def _forecast(options: argparse.Namespace, settings: Settings) -> int:
 
     from connectors.authority.forecast import Ending, forecast
     from connectors.ports import Away
-    from infra.ledger_tools import own_key, read_ledger
+    from infra.ledger_keys import own_key
+    from infra.ledger_tools import read_ledger
 
     try:
         ledger = read_ledger(settings, own_key(settings))
