@@ -224,7 +224,9 @@ def test_a_lost_answer_to_a_claim_is_given_again(world: World) -> None:
     first = world.settle()
     assert isinstance(first, ChallengeIssued)
     world.now += 400_000_000  # after the claim's end, within the session's
-    assert isinstance(device.spend(claim_id, "123456"), ClaimSpent)
+    spent = device.spend(claim_id, "123456")
+    assert isinstance(spent, ClaimSpent)
+    assert spent.nonce == first.nonce
     again = world.settle()
     assert isinstance(again, ChallengeIssued)
     assert again.nonce == first.nonce
