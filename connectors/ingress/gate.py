@@ -89,9 +89,11 @@ class Gate:
         Raises:
             Fault: 429 it is one too many.
         """
+        if not self._quotas or not route.limit:
+            return
         known = request.identity.device_id if request.identity else self._keeper.name(request.caller)
         # Of who is not known yet all that can be counted is the address, which may be that of many.
-        quota = self._quotas.get(route.limit if known or not route.limit else BY_ADDRESS)
+        quota = self._quotas.get(route.limit if known else BY_ADDRESS)
         if quota is not None:
             await self._keeper.limits.count(request, quota, known or request.peer.address)
 

@@ -3,6 +3,7 @@ deaths."""
 
 import base64
 import signal
+import ssl
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,16 @@ from typing import Any
 import httpx
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from joserfc import jws
+from joserfc.jwk import KeySet
 
 from infra.api_key import api_key
 from infra.settings import Settings
 from infra.stack.harness import Stack, running_stack
 from schemas import device_uri
 from tests.connectors.ingress.curl import curls
+from tests.connectors.ingress.uploads import heartbeat
 from tests.connectors.registration.devices import Sender, text
 from tests.streams.registration.keyring import key
 
@@ -29,7 +34,7 @@ PATH = "/v1/devices/claim-token"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    settings = Settings(clickhouse_host="127.0.0.1", views="registrations", request_deadline=30)
+    settings = Settings(clickhouse_host="127.0.0.1", views="registrations,certificates", request_deadline=30)
     with running_stack(tmp_path_factory.mktemp("registration"), only=SERVICES, settings=settings) as running:
         yield running
 
@@ -71,15 +76,48 @@ def test_a_claim_and_a_pre_registration(owner: httpx.Client, anonymous: httpx.Cl
     checked(known.confirm(challenge).json(), known)
 
 
-def status_of(client: httpx.Client, url: str, wanted: str) -> dict[str, Any]:
+def status_of(client: httpx.Client, url: str, wanted: str, progress: int = 0) -> dict[str, Any]:
     """What is told of a claim when the view has come to it."""
     until = time.monotonic() + 20
     while True:
         found = dict(client.get(url).json())
-        if found["status"] == wanted:
+        if found["status"] == wanted and found["progress"] >= progress:
             return found
         assert time.monotonic() < until, found
         time.sleep(0.05)
+
+
+def test_a_device_with_its_certificate(stack: Stack, owner: httpx.Client, anonymous: httpx.Client, tmp_path: Path) -> None:
+    made = owner.post(PATH, json={}).json()
+    device = Sender(anonymous, "REAL-3")
+    bundle = device.registered(made["claim_token"])
+    with with_certificate(stack, device, bundle, tmp_path) as own:
+        path = f"/v1/devices/{device.device_id}"
+        sequence = 0
+        until = time.monotonic() + 30
+        while own.post(f"{path}/heartbeat", json=heartbeat(sequence=sequence)).status_code != 200:
+            assert time.monotonic() < until  # the ledger's view has not come to the certificate
+            time.sleep(0.2)
+        assert status_of(owner, made["status_url"], "success", 100)["progress"] == 100
+        assert own.post(f"{path}/state", json={"state": "updating"}).json()["previous"] == "operational"
+        early = own.post(f"{path}/certificate/renew", json={"csr": text(device.key.csr())})
+        assert (early.status_code, early.json()["code"]) == (409, "RENEWAL_EARLY")
+        configured = own.get(f"/v1/devices/config/{device.device_id}")
+        keys = KeySet.import_key_set(owner.get("/.well-known/jwks.json").json())
+        payload = base64.urlsafe_b64encode(configured.content).rstrip(b"=").decode()
+        signed = configured.headers["x-config-signature"].replace("..", f".{payload}.")
+        assert jws.deserialize_compact(signed, keys, algorithms=["ES256"]).payload == configured.content
+        assert own.get("/v1/devices/config/dev-REAL-1").status_code in (403, 404)
+
+
+def with_certificate(stack: Stack, device: Sender, bundle: dict[str, Any], folder: Path) -> httpx.Client:
+    """A client of the data listener."""
+    file = folder / "device.pem"
+    private = device.key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    file.write_text(private + bundle["device_certificate"] + bundle["ca_certificate"], "ascii")
+    context = ssl.create_default_context(cafile=str(stack.settings.data / "pki" / "ca.pem"))
+    context.load_cert_chain(file)
+    return httpx.Client(base_url=f"https://{stack.settings.host}:{stack.settings.data_port}", verify=context, timeout=60)
 
 
 def test_a_worker_that_dies_loses_no_answer(stack: Stack, owner: httpx.Client) -> None:
