@@ -28,13 +28,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
-@pytest.mark.stack
-def test_a_command_is_answered_and_again_when_it_comes_again(stack: Stack) -> None:
-    settings = stack.settings
-    codecs = deciders.all_codecs(contracts.load(), compose.registry(settings))
-    commands, events = codecs[REGISTRATION.commands_topic], codecs[REGISTRATION.events_topic]
+def claim_token() -> IssueClaimToken:
     identity, claim = str(uuid4()), "claim-0198a6f0-0000-7000-8000-000000000001"
-    command = IssueClaimToken(
+    return IssueClaimToken(
         command_id=identity,
         correlation_id=identity,
         actor="user",
@@ -49,9 +45,17 @@ def test_a_command_is_answered_and_again_when_it_comes_again(stack: Stack) -> No
         latitude=None,
         longitude=None,
     )
+
+
+@pytest.mark.stack
+def test_a_command_is_answered_and_again_when_it_comes_again(stack: Stack) -> None:
+    settings = stack.settings
+    codecs = deciders.all_codecs(contracts.load(), compose.registry(settings))
+    commands, events = codecs[REGISTRATION.commands_topic], codecs[REGISTRATION.events_topic]
+    command = claim_token()
     producer = Producer({"bootstrap.servers": settings.kafka, "partitioner": "murmur2_random"})
     for _ in range(2):
-        producer.produce(REGISTRATION.commands_topic, commands.encode(command), claim.encode())
+        producer.produce(REGISTRATION.commands_topic, commands.encode(command), command.claim_id.encode())
     assert producer.flush(10) == 0
     log = compose.log_reader(settings)
     until, found = time.monotonic() + 40, list[object]()
