@@ -10,11 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from connectors.witness_files import WitnessFiles
+from infra import authority, ledger_tools
 from infra.cli.main import parser
 from infra.settings import Settings
 from infra.stack.harness import Stack
 from infra.witness import WitnessOptions, WitnessProcess
 from schemas.registration_commands import RecordCertificate
+from schemas.transparency.merkle import leaf_hash
 from schemas.transparency.notes import LOG, Signer
 from streams.ledger.machine import REGISTRATION
 from tests.infra.authority.fleet import Fleet
@@ -110,3 +112,32 @@ def test_audit(run: Run, device: tuple[RecordCertificate, Path], stack: Stack, t
     assert [finding["kind"] for finding in findings] == ["not_in_ledger"]
     assert run("ledger", "audit", str(tmp_path / "nothing"))[0] == 2
     assert run("ledger", "audit")[0] == 0
+
+
+class Frozen:
+    """A server that shows one checkpoint."""
+
+    def __init__(self, checkpoint: str) -> None:
+        self._checkpoint = checkpoint
+
+    def checkpoint(self) -> str:
+        return self._checkpoint
+
+
+@pytest.mark.parametrize("lie", ["rolled_back", "forked", "ahead"])
+def test_verify_finds_a_served_checkpoint_that_lies(
+    stack: Stack, fleet: Fleet, device: object, monkeypatch: pytest.MonkeyPatch, lie: str
+) -> None:
+    """Signed by the ledger's own key: somebody has it."""
+    held = ledger_tools.read_ledger(stack.settings, fleet.key)
+    assert not held.faults
+    tree, sign = held.state.tree, authority.signer(stack.settings).checkpoint
+    shown, wanted = {
+        "rolled_back": (sign(tree.size - 1, tree.root(tree.size - 1)), "rolled back, or not followed"),
+        "forked": (sign(tree.size, leaf_hash(b"other")), "is of another tree"),
+        "ahead": (sign(tree.size + 1_000, leaf_hash(b"other")), "the log holds"),
+    }[lie]
+    monkeypatch.setattr(ledger_tools, "LedgerClient", lambda url: Frozen(shown))
+    monkeypatch.setattr(ledger_tools, "SETTLE_SECONDS", 0.3)
+    found = ledger_tools.verify(stack.settings, fleet.key, "http://127.0.0.1:1", None)
+    assert any(wanted in fault.detail for fault in found.faults), found.faults
