@@ -106,7 +106,7 @@ class Settings:
     limit_heartbeats: int = 120  # ... of a device
     limit_uploads: int = 1000  # ... of a device: telemetry and events
     limit_addresses: int = 1000  # ... of a network address: beginnings of registrations of who is not known yet
-    limit_plain: int = 0  # 1: these limits hold on the plain listener too
+    limit_plain: int = 0  # 1: these limits hold for API keys on the plain listener too
 
     @property
     def kafka(self) -> str:

@@ -45,7 +45,7 @@ class GuardOptions:
 
     Attributes:
         proxies: the addresses from which a forwarded certificate is believed.
-        quotas: rate limits of the TLS listeners, by name; `plain_quotas`: of the plain one.
+        quotas: rate limits of the TLS listeners and of devices, by name; `plain_quotas`: of callers on the plain listener.
         token_seconds: life of an access token.
         issuer: who gives it.
         grace: seconds for which the last word on a certificate counts while the ledger's view is away.
