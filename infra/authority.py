@@ -72,7 +72,7 @@ class AuthorityProcess:
         self.service = LedgerService(
             ServiceOptions(request_deadline=settings.request_deadline),
             ShownLedger(self.published, self.entries),
-            ShownPki(self._authority, self.published, pki.at(settings).trust),
+            ShownPki(self._authority, self.published, pki.at(settings)),
             self.health,
             self.monitor.registry,
         )

@@ -3,13 +3,13 @@
 import base64
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from connectors.authority.port import Authority
 from connectors.ledger_http.api import ShownEntry, ShownLeaf
+from infra.pki_files import Pki
 from schemas.transparency.entries import canonical
 from schemas.transparency.merkle import OutOfRange
 from schemas.transparency.tiles import Tile
@@ -53,18 +53,27 @@ class ShownLedger:
 
 
 class ShownPki:
-    """The port Pki. `root` is the file of the root's certificate."""
+    """The port Pki. The root's certificate and list are in `files`."""
 
     def __init__(
-        self, authority: Authority, published: Published, root: Path, clock: Callable[[], float] = time.time
+        self, authority: Authority, published: Published, files: Pki, clock: Callable[[], float] = time.time
     ) -> None:
-        self._authority, self._published, self._root, self._clock = authority, published, root, clock
+        self._authority, self._published, self._files, self._clock = authority, published, files, clock
+        root = x509.load_pem_x509_certificate(files.trust.read_bytes())
+        self._root = root.public_bytes(Encoding.DER)
+        self._root_key_id = root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
 
     def certificates(self) -> bytes:
         issuers = [x509.load_der_x509_certificate(issuer.certificate) for issuer in self._authority.authorities()]
-        return self._root.read_bytes() + b"".join(issuer.public_bytes(Encoding.PEM) for issuer in issuers)
+        return self._files.trust.read_bytes() + b"".join(issuer.public_bytes(Encoding.PEM) for issuer in issuers)
+
+    def certificate(self, key_id: str) -> bytes:
+        known = {issuer.key_id: issuer.certificate for issuer in self._authority.authorities()}
+        return (known | {self._root_key_id: self._root})[key_id]
 
     def crl(self, key_id: str) -> bytes:
+        if key_id == self._root_key_id:
+            return self._files.root_list.read_bytes()
         return self._authority.crl(key_id, self._published.revoked(key_id), self._now())
 
     def delta(self, key_id: str) -> bytes:

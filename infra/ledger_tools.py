@@ -5,52 +5,23 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from connectors.ledger_client import LedgerClient
 from connectors.ports import LogReader
-from infra import compose, deciders, pki
-from infra.settings import SettingError, Settings
+from infra import compose, deciders
+from infra.settings import Settings
 from schemas import contract as contracts
 from schemas.log import TopicPartition
 from schemas.messages import Event, Messages
 from schemas.registration_events import CertificateRecorded, CertificateWithdrawn, DeviceReset
-from schemas.transparency.notes import LOG, BadNote, NoteKey, parse_key
+from schemas.transparency.notes import NoteKey
 from streams.ledger.audit import InUse
 from streams.ledger.machine import EVENTS
 from streams.ledger.verification import Replay, replay
 
 REGISTRATIONS = "fleet.registration.events"
 SETTLE_SECONDS = 5.0  # for the server to come to the log's end
-
-
-def trusted_key(settings: Settings, text: str | None) -> NoteKey:
-    """The ledger's key: `text` (NAME+ID+BASE64, or a file that holds it), or this machine's own.
-
-    Raises:
-        SettingError: there is none, or it is none.
-    """
-    if text is None:
-        return own_key(settings)
-    file = Path(text)
-    try:
-        return parse_key(file.read_text("utf-8") if "+" not in text and file.exists() else text)
-    except BadNote as bad:
-        raise SettingError(f"--key: {bad}") from None
-
-
-def own_key(settings: Settings) -> NoteKey:
-    """The key of this machine's ledger, from data_dir/pki/ledger.pub.
-
-    Raises:
-        SettingError: there is none.
-    """
-    file = pki.at(settings).ledger_public_key
-    try:
-        public = load_pem_public_key(file.read_bytes()).public_bytes(Encoding.Raw, PublicFormat.Raw)
-    except (OSError, ValueError) as error:
-        raise SettingError(f"{file}: {error}; --key names the ledger's key") from None
-    return NoteKey(settings.ledger_origin, LOG, public)
 
 
 def _codec(settings: Settings, topic: str) -> Messages:

@@ -40,12 +40,15 @@ def at(settings: Settings) -> Pki:
 
 
 def ensure(settings: Settings, now: float | None = None) -> Pki:
-    """Make what is missing, and renew the listeners' certificate and the root's list when they are due.
+    """Make what is missing, and renew the listeners' certificate and the root's list when they are due. A folder with the
+    trusted root's certificate but no authority is a copy for another machine's listeners, and left as it is.
 
     Raises:
         SettingError: a key can't be opened (a wrong passphrase or PIN), or a secret is readable by others.
     """
     pki, micros = at(settings), int((time.time() if now is None else now) * 1_000_000)
+    if pki.trust.exists() and not pki.authorities.exists():
+        return pki
     with _alone(pki.folder), _explained():
         _secrets(pki)
         making = Making(pki, keys(settings), settings, micros)
@@ -67,6 +70,8 @@ def roll(settings: Settings, now: float | None = None) -> x509.Certificate:
         SettingError: as `ensure`.
     """
     pki, micros = ensure(settings, now), int((time.time() if now is None else now) * 1_000_000)
+    if not pki.authorities.exists():
+        raise SettingError(f"{pki.folder} is a copy for listeners: it holds no authority")
     with _alone(pki.folder), _explained():
         making = Making(pki, keys(settings), settings, micros)
         made = making.make_issuing()

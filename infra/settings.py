@@ -102,11 +102,11 @@ class Settings:
     token_seconds: int = 3600  # life of an access token
     signing_key_days: float = 90.0  # after which another key signs access tokens
     # Requests an hour on the TLS listeners; 0: no limit. A batch is one request.
-    limit_registrations: int = 10  # ... of a user
+    limit_registrations: int = 10  # ... of a user; 0: no limit of addresses either
     limit_heartbeats: int = 120  # ... of a device
     limit_uploads: int = 1000  # ... of a device: telemetry and events
     limit_addresses: int = 1000  # ... of a network address: beginnings of registrations of who is not known yet
-    limit_plain: int = 0  # 1: these limits hold on the plain listener too
+    limit_plain: int = 0  # 1: these limits hold for API keys on the plain listener too
 
     @property
     def kafka(self) -> str:

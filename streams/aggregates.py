@@ -19,6 +19,7 @@ from streams.machine import Addressed, Keyed
 
 S = TypeVar("S")
 REMEMBERED = 100_000  # newest commands of a partition that are known when they come again: 25 MB
+AT_HAND = 1_000  # newest of them from which others follow, whose events are not read from the log: retries come soon
 
 
 class Definition(Protocol[S]):
@@ -68,11 +69,11 @@ Recall = Callable[[int, int], Sequence[Event]]
 
 
 class _Written(NamedTuple):
-    """An event to be remembered when its offset is known."""
+    """An event to be remembered when its offset is known; `event` only where commands follow from it."""
 
     identity: bytes
     repeated: bool
-    followed: bool
+    event: Event | None
 
 
 @dataclass(slots=True)
@@ -99,6 +100,7 @@ class Aggregates(Generic[S]):
         self._definition, self._recall, self._remembered = definition, recall, remembered
         self._states: dict[str, S] = {}
         self._answers: dict[bytes, Answer] = {}  # the oldest first
+        self._at_hand: dict[bytes, list[Event]] = {}  # the oldest first
         self._pending = _Pending[S]()
         self._decoder: msgspec.msgpack.Decoder[dict[str, S]] = msgspec.msgpack.Decoder(_states_of(definition.state_type))
 
@@ -135,7 +137,7 @@ class Aggregates(Generic[S]):
             state = definition.evolve(state, event)
             reactions = definition.react(state, event)
             records.append(Addressed(definition.events_topic, key, event))
-            self._pending.written.append(_Written(identity, False, bool(reactions)))
+            self._pending.written.append(_Written(identity, False, event if reactions else None))
             follow_ups.extend(reactions)
         states[key] = state
         self._add_follow_ups(follow_ups, records)
@@ -146,14 +148,14 @@ class Aggregates(Generic[S]):
         times = self._pending.times.get(identity, known.times)
         self._pending.times[identity] = times + 1
         records.append(Addressed(definition.events_topic, key, definition.repeat(command, times, known.last)))
-        self._pending.written.append(_Written(identity, True, False))
+        self._pending.written.append(_Written(identity, True, None))
         if known.followed:
             state = self._pending.states.get(key, self._states.get(key))
-            events = self._answered(command, known)
+            events = self._at_hand.get(identity) or self._answered(command, known)
             self._add_follow_ups([record for event in events for record in definition.react(state, event)], records)
 
     def _answered(self, command: Command, known: Answer) -> list[Event]:
-        """The events that a command was answered with. Rarely read: only of commands from which others follow."""
+        """The events that a command was answered with, from the log."""
         read = self._recall(known.last - known.extent, known.last)
         repeated = self._definition.repeated
         events = [event for event in read if event.command_id == command.command_id and not isinstance(event, repeated)]
@@ -179,10 +181,11 @@ class Aggregates(Generic[S]):
     def fold(self, key: str, event: Event, offset: int) -> None:
         identity = UUID(event.command_id).bytes
         if isinstance(event, self._definition.repeated):
-            self._remember(_Written(identity, True, False), offset)
+            self._remember(_Written(identity, True, None), offset)
             return
         state = self._definition.evolve(self._states.get(key), event)
-        self._remember(_Written(identity, False, bool(self._definition.react(state, event))), offset)
+        followed = bool(self._definition.react(state, event))
+        self._remember(_Written(identity, False, event if followed else None), offset)
         self._put(key, state)
 
     def _put(self, key: str, state: S | None) -> None:
@@ -198,13 +201,17 @@ class Aggregates(Generic[S]):
             if known is not None:  # else it is of a time when more were remembered
                 self._answers[written.identity] = known._replace(times=known.times + 1)
             return
-        if known is None:
-            self._answers[written.identity] = Answer(offset, 0, 0, written.followed)
-        else:
-            first = known.last - known.extent
-            self._answers[written.identity] = Answer(offset, offset - first, 0, known.followed or written.followed)
+        first = offset if known is None else known.last - known.extent
+        followed = written.event is not None or (known is not None and known.followed)
+        self._answers[written.identity] = Answer(offset, offset - first, 0, followed)
+        if written.event is not None:
+            self._at_hand.setdefault(written.identity, []).append(written.event)
+            if len(self._at_hand) > AT_HAND:
+                del self._at_hand[next(iter(self._at_hand))]
         if len(self._answers) > self._remembered:
-            del self._answers[next(iter(self._answers))]
+            oldest = next(iter(self._answers))
+            del self._answers[oldest]
+            self._at_hand.pop(oldest, None)
 
     def snapshot(self) -> bytes:
         """The kept state; what is pending is not in it."""
@@ -218,7 +225,7 @@ class Aggregates(Generic[S]):
         """
         read = msgspec.msgpack.decode(data, type=_Snapshot)
         self._states = self._decoder.decode(read.states)
-        self._answers = dict(read.answers)
+        self._answers, self._at_hand = dict(read.answers), {}
         self._pending = _Pending[S]()
 
 

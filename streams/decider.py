@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from threading import Lock
 from typing import Any, NamedTuple
 
 from connectors.ports import DeadLetter, DeadLetters
@@ -69,9 +70,10 @@ class Handled:
 
 
 class DeciderRunner:
-    """`start` before the first batch of a partition; it may come from another thread while batches are in hand (a
-    rebalance). Those are then refused by the broker, or committed before `start` has read the log; the stand that they
-    move is forgotten in either case."""
+    """`start` before the first batch of a partition; it may come from another thread (a rebalance).
+
+    It waits for the batches in hand: position and state are read one after the other, and must be of one moment. Whatever
+    other members write meanwhile is of an earlier assignment, and refused or already waited for."""
 
     def __init__(
         self,
@@ -87,6 +89,7 @@ class DeciderRunner:
         self._codecs, self._transactions, self._restorer = codecs, transactions, restorer
         self._dead_letters, self._limit = dead_letters, limit
         self._stands: dict[TopicPartition, _Stand] = {}
+        self._lock = Lock()
 
     def start(self, sources: Iterable[TopicPartition], committed: Committed) -> dict[TopicPartition, int]:
         """Read positions and states of partitions that were just assigned; returns where their commands go on.
@@ -95,10 +98,11 @@ class DeciderRunner:
         Raises:
             Away: something that is needed does not answer, or a transaction is still open; try again.
         """
-        self._transactions.open()
-        found = self._restorer.restore(self.decider, list(sources), committed)
-        for source, restored in found.items():
-            self._stands[source] = _Stand(restored.machine, restored.following, restored, BadRecordGauge(self._limit))
+        with self._lock:
+            self._transactions.open()
+            found = self._restorer.restore(self.decider, list(sources), committed)
+            for source, restored in found.items():
+                self._stands[source] = _Stand(restored.machine, restored.following, restored, BadRecordGauge(self._limit))
         return {source: restored.following for source, restored in found.items()}
 
     def position(self, source: TopicPartition) -> int | None:
@@ -115,6 +119,10 @@ class DeciderRunner:
             Disowned: `start` the partitions again.
             Anything else: a bug, or a log that does not hold what it must: at least one of the partitions must not go on.
         """
+        with self._lock:
+            return self._handle(batches, member)
+
+    def _handle(self, batches: Sequence[Batch], member: Any) -> Handled:
         total = Handled()
         parts, set_aside = [], 0
         for batch in batches:

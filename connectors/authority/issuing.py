@@ -1,6 +1,7 @@
 """The certificate authority of the devices: fills `port.Authority` with keys and certificates, wherever they are kept."""
 
 import hmac
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -36,7 +37,7 @@ class Options(NamedTuple):
 
 
 class CertificateAuthority:
-    """See port.Authority. Lists and OCSP answers may be asked for from other threads than certificates are."""
+    """See port.Authority."""
 
     def __init__(
         self,
@@ -56,13 +57,15 @@ class CertificateAuthority:
         self._certificates, self._serial_secret = certificates, serial_secret
         self._parents: dict[str, profiles.Parent] = {}
         self._lists: dict[str, RevocationLists] = {}
+        self._adding = threading.Lock()
         self._responder = OcspResponder(lambda: list(self._parents.values()), options.fresh_seconds)
         self.authorities()
 
     def authorities(self) -> Sequence[Issuer]:
-        for name, certificate in self._certificates().items():
-            if _issuer(certificate).key_id not in self._parents:
-                self._add(certificate, self._keys.signer(name))
+        with self._adding:
+            for name, certificate in self._certificates().items():
+                if _issuer(certificate).key_id not in self._parents:
+                    self._add(certificate, self._keys.signer(name))
         return [_issuer(parent.certificate) for parent in self._parents.values()]
 
     def check_issuer(self, certificate: bytes) -> Issuer:

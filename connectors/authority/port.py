@@ -103,8 +103,7 @@ class Statuses(Protocol):
 
 
 class Authority(Protocol):
-    """The certificate authority of the devices. `issue`, `authorities` and `check_issuer` are for one thread at a time;
-    lists and OCSP answers may be asked for from others.
+    """The certificate authority of the devices. Safe to be called from several threads.
 
     Certificates name these places below the authority's address: /pki/KEY_ID.crl and /pki/KEY_ID-delta.crl (the lists, DER,
     application/pkix-crl), /pki/KEY_ID.crt (the issuer's own certificate, DER, application/pkix-cert; for the root's key id

@@ -33,6 +33,7 @@ class TokenKeys:
         self._token = token
         self._lock = threading.Lock()  # a session does one thing at a time
         self._session: pkcs11.Session | None = None
+        self._found: dict[str, Any] = {}  # private keys of the session by label: each search is a question to the token
 
     def make(self, name: str) -> Signer:
         try:
@@ -52,8 +53,10 @@ class TokenKeys:
         digest = hashlib.sha256(message).digest()
 
         def sign(session: "pkcs11.Session") -> bytes:
-            key: Any = session.get_key(object_class=ObjectClass.PRIVATE_KEY, key_type=KeyType.EC, label=label)
-            return bytes(key.sign(digest, mechanism=Mechanism.ECDSA))
+            if label not in self._found:
+                found = session.get_key(object_class=ObjectClass.PRIVATE_KEY, key_type=KeyType.EC, label=label)
+                self._found[label] = found
+            return bytes(self._found[label].sign(digest, mechanism=Mechanism.ECDSA))
 
         pair = self._asked(sign)
         r, s = pair[:COORDINATE_BYTES], pair[COORDINATE_BYTES:]
@@ -83,6 +86,7 @@ class TokenKeys:
                 raise NoKey(f"the token {self._token.label} can't be opened: {type(error).__name__}") from None
             except (pkcs11.PKCS11Error, RuntimeError) as error:
                 self._session = None
+                self._found.clear()
                 raise Away(f"the token {self._token.label}: {type(error).__name__} {error}") from error
 
     def _opened(self) -> "pkcs11.Session":

@@ -44,11 +44,12 @@ class Server:
     async def serve(self, bound: socket.socket, secured: Sequence[Listener] = ()) -> None:
         """Returns when all connections are closed. `bound` is spoken HTTP on as it is, `secured` over TLS."""
         loop = asyncio.get_running_loop()
-        plain = partial(self._connection, self._answer)
-        listening = await loop.create_server(plain, sock=bound, backlog=BACKLOG)
         doors = [Accepting(listener, partial(self._connection, listener.answer)) for listener in secured]
         for door in doors:
             door.open(BACKLOG)
+        # The plain one last: where it answers that all is well, the others are open.
+        plain = partial(self._connection, self._answer)
+        listening = await loop.create_server(plain, sock=bound, backlog=BACKLOG)
         checking = asyncio.create_task(self._check())
         try:
             await self._stopping.wait()

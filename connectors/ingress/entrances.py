@@ -42,9 +42,9 @@ class Entrances:
         signed = SignedRequests(guards.nonces, bodies)
         keeper = Gatekeeper(self.states, signed, self.tokens, self.limits, security, options.proxies, name)
         self._gates = {
-            PLAIN: Gate(PLAIN, keeper, options.plain_quotas),
-            REGISTRATION: Gate(REGISTRATION, keeper, options.quotas),
-            DATA: Gate(DATA, keeper, options.quotas),
+            PLAIN: Gate(PLAIN, keeper, options.plain_quotas, options.quotas),
+            REGISTRATION: Gate(REGISTRATION, keeper, options.quotas, options.quotas),
+            DATA: Gate(DATA, keeper, options.quotas, options.quotas),
         }
         self.failed = {(name, reason): 0 for name in (REGISTRATION, DATA) for reason in FAILURES}
         self._told, self._untold = float("-inf"), 0  # when failed handshakes were last logged, and how many since

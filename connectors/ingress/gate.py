@@ -50,10 +50,13 @@ class Gatekeeper:
 
 
 class Gate:
-    """The gate of the listener of this name, with its rate limits (a Guard of connectors.http.app)."""
+    """The gate of the listener of this name (a Guard of connectors.http.app)."""
 
-    def __init__(self, listener: str, keeper: Gatekeeper, quotas: Mapping[str, Quota]) -> None:
-        self._listener, self._keeper, self._quotas = listener, keeper, quotas
+    def __init__(
+        self, listener: str, keeper: Gatekeeper, quotas: Mapping[str, Quota], of_devices: Mapping[str, Quota]
+    ) -> None:
+        """`quotas`: the rate limits of callers, `of_devices` those of devices that have proved who they are."""
+        self._listener, self._keeper, self._quotas, self._of_devices = listener, keeper, quotas, of_devices
 
     async def identify(self, request: Request, route: Route) -> None:
         """Say which device a request is from, if it is from one; on the listener for devices it must be.
@@ -89,9 +92,12 @@ class Gate:
         Raises:
             Fault: 429 it is one too many.
         """
+        quotas = self._of_devices if request.identity else self._quotas
+        if not quotas or not route.limit:
+            return
         known = request.identity.device_id if request.identity else self._keeper.name(request.caller)
         # Of who is not known yet all that can be counted is the address, which may be that of many.
-        quota = self._quotas.get(route.limit if known or not route.limit else BY_ADDRESS)
+        quota = quotas.get(route.limit if known else BY_ADDRESS)
         if quota is not None:
             await self._keeper.limits.count(request, quota, known or request.peer.address)
 

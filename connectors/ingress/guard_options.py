@@ -13,8 +13,13 @@ BY_ADDRESS = "address"
 
 def quotas(registrations: int, heartbeats: int, uploads: int, addresses: int) -> Mapping[str, Quota]:
     """Limits an hour (third source document, 6.1), by the name that routes give; 0: none. `addresses`: of a network address
-    from which somebody begins to register who is not known yet."""
-    limits = {"registration": registrations, "heartbeat": heartbeats, "data": uploads, BY_ADDRESS: addresses}
+    from which somebody begins to register who is not known yet; without a limit of registrations there is none of these."""
+    limits = {
+        "registration": registrations,
+        "heartbeat": heartbeats,
+        "data": uploads,
+        BY_ADDRESS: addresses * bool(registrations),
+    }
     return {name: Quota(name, requests, 3600) for name, requests in limits.items() if requests}
 
 
@@ -40,7 +45,7 @@ class GuardOptions:
 
     Attributes:
         proxies: the addresses from which a forwarded certificate is believed.
-        quotas: rate limits of the TLS listeners, by name; `plain_quotas`: of the plain one.
+        quotas: rate limits of the TLS listeners and of devices, by name; `plain_quotas`: of callers on the plain listener.
         token_seconds: life of an access token.
         issuer: who gives it.
         grace: seconds for which the last word on a certificate counts while the ledger's view is away.

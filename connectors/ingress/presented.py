@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from connectors.http.peer import DeviceIdentity
@@ -14,6 +15,15 @@ from schemas import device_uri
 
 CLIENT_CERT = b"client-cert"
 MOST_BYTES = 8_192  # of a certificate; the ledger takes no larger ones
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What reading a certificate may raise that is none, or of a kind that is not known."""
 Network = IPv4Network | IPv6Network
 
 
@@ -58,7 +68,7 @@ def identity(certificate: bytes, by: str) -> DeviceIdentity:
         key = read.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except x509.ExtensionNotFound:
         raise NotADevice("the certificate names no device") from None
-    except (ValueError, x509.DuplicateExtension) as error:
+    except UNREADABLE as error:
         raise NotADevice(f"the certificate can't be read: {error}") from None
     devices = [name for uri in uris if (name := device_uri.device_id(uri))]
     if len(devices) != 1:

@@ -20,6 +20,7 @@ from schemas.transparency.tiles import BadTile, Tile, parse_path
 
 TEXT, BYTES = b"text/plain; charset=utf-8", b"application/octet-stream"
 PEM, CRL, OCSP = b"application/pem-certificate-chain", b"application/pkix-crl", b"application/ocsp-response"
+CERTIFICATE = b"application/pkix-cert"
 FOR_EVER = [(b"cache-control", b"public, max-age=31536000, immutable")]
 NOT_KEPT = [(b"cache-control", b"no-store")]
 A_MINUTE = [(b"cache-control", b"public, max-age=60")]
@@ -63,6 +64,9 @@ class Pki(Protocol):
 
     def certificates(self) -> bytes:
         """The root's and the issuing authorities' certificates, PEM."""
+
+    def certificate(self, key_id: str) -> bytes:
+        """One authority's own certificate, DER; the root's too."""
 
     def crl(self, key_id: str) -> bytes: ...
 
@@ -112,18 +116,23 @@ class LedgerApi:
     async def certificates(self, request: Request) -> Answer:
         return Answer(await _waited(self._pki.certificates), content_type=PEM, headers=A_MINUTE)
 
-    async def revocation_list(self, request: Request) -> Answer:
+    async def pki_file(self, request: Request) -> Answer:
+        """What certificates point to: an authority's revocation lists and its own certificate."""
         (name,) = request.arguments
-        key_id, dot, kind = name.rpartition(".")
+        key_id, _, kind = name.rpartition(".")
         whole = key_id.removesuffix("-delta")
-        call = (lambda: self._pki.crl(key_id)) if whole == key_id else (lambda: self._pki.delta(whole))
         try:
-            if not dot or kind != "crl":
+            if kind == "crt":
+                return Answer(
+                    await _waited(lambda: self._pki.certificate(key_id)), content_type=CERTIFICATE, headers=A_MINUTE
+                )
+            if kind != "crl":
                 raise KeyError(name)
+            call = (lambda: self._pki.crl(key_id)) if whole == key_id else (lambda: self._pki.delta(whole))
             return Answer(await _waited(call), content_type=CRL, headers=A_MINUTE)
         except KeyError:
-            detail = f"there is no {name[:100]}: /pki/KEY_ID.crl or /pki/KEY_ID-delta.crl"
-            raise Fault(404, "NO_LIST", detail, [("path", "names no list")]) from None
+            detail = f"there is no {name[:100]}: /pki/KEY_ID.crl, /pki/KEY_ID-delta.crl or /pki/KEY_ID.crt"
+            raise Fault(404, "NO_SUCH_FILE", detail, [("path", "names no list or certificate")]) from None
 
     async def ocsp_post(self, request: Request) -> Answer:
         body = await self._bodies.read(request)

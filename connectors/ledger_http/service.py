@@ -93,8 +93,11 @@ def ledger_routes(api: LedgerApi) -> list[Route]:
     """All but the pages about the process itself."""
     text, data = _done("text/plain", 503), _done("application/octet-stream", 404, 503)
     entry = {"200": {"description": "Done.", **_content({"$ref": REF.format(name="ShownEntry")})}, **_faults(400, 404, 503)}
-    lists, answer = _done("application/pkix-crl", 404, 503), _done("application/ocsp-response", 400, 413, 415, 429, 503)
-    asked = {"required": True, "content": {"application/ocsp-request": {"schema": {"type": "string", "format": "binary"}}}}
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    files = {"application/pkix-crl": binary, "application/pkix-cert": binary}
+    lists = {"200": {"description": "Done.", "content": files}, **_faults(404, 503)}
+    answer = _done("application/ocsp-response", 400, 413, 415, 429, 503)
+    asked = {"required": True, "content": {"application/ocsp-request": binary}}
     table = [
         _route("GET", "/ledger/checkpoint", api.checkpoint, "The newest signed tree head (C2SP tlog-checkpoint)", text),
         _route("GET", "/ledger/entry", api.entry, "A certificate's entry and proof", entry, _serial()),
@@ -105,7 +108,7 @@ def ledger_routes(api: LedgerApi) -> list[Route]:
             "The authorities' certificates",
             _done("application/pem-certificate-chain", 503),
         ),
-        _route("GET", "/pki/{list}", api.revocation_list, "KEY_ID.crl or KEY_ID-delta.crl (RFC 5280)", lists),
+        _route("GET", "/pki/{file}", api.pki_file, "KEY_ID.crl, KEY_ID-delta.crl, KEY_ID.crt (RFC 5280)", lists),
         _route("POST", "/pki/ocsp", api.ocsp_post, "OCSP (RFC 6960)", answer, {"requestBody": asked}),
         _route("GET", "/pki/ocsp/{request}", api.ocsp_get, "OCSP, the request in base64", answer),
     ]

@@ -21,6 +21,7 @@ class Claims:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._codes = qr.QrCodes()
 
     async def issue(self, request: Request) -> Answer:
         """`POST /v1/devices/claim-token`."""
@@ -45,7 +46,8 @@ class Claims:
         )
         issued = await desk.commands.ask(command, request)
         assert isinstance(issued, ClaimTokenIssued)
-        return told(_answer(issued, made), 201)
+        code = None if issued.registration_type == "pin_code" else self._codes.modules(made.token)
+        return told(_answer(issued, made, code), 201)
 
     async def status(self, request: Request) -> Answer:
         """`GET /v1/devices/claim-status/{id}`: a claim of somebody else is none."""
@@ -83,8 +85,7 @@ def status_of(claim: Claim, device: Device | None) -> ClaimStatus:
     return told("success" if device.stage in ("certified", "activated") else "claiming", PROGRESS[device.stage])
 
 
-def _answer(issued: ClaimTokenIssued, made: ClaimSecrets) -> ClaimTokenAnswer:
-    code = None if issued.registration_type == "pin_code" else qr.modules(made.token)
+def _answer(issued: ClaimTokenIssued, made: ClaimSecrets, code: qr.Modules | None) -> ClaimTokenAnswer:
     return ClaimTokenAnswer(
         claim_token=made.token,
         claim_id=issued.claim_id,

@@ -26,9 +26,11 @@ STAGES: Mapping[str, Stage] = {
     "passed": "passed",
     "certificate": "certified",
     "failure": "failed",
+    "challenge_failure": "failed",
     "activation": "activated",
 }
 """Of the newest of these fields the stage."""
+FAILURES = {"failure": "REG-008", "challenge_failure": "REG-004"}
 Held = dict[str, dict[str, Any]]
 
 
@@ -80,6 +82,8 @@ def device_of(hardware_id: str, fields: Held) -> Device | None:
         return None
     here = session["session_id"]
     own = [name for name in STAGES if name in fields and fields[name].get("session_id", here) == here]
+    if "challenge_failure" in own and fields["challenge_failure"]["attempts_left"]:
+        own.remove("challenge_failure")  # it may try again
     newest = max(own, key=lambda name: fields[name]["order"])
     return Device(
         hardware_id=hardware_id,
@@ -89,7 +93,7 @@ def device_of(hardware_id: str, fields: Held) -> Device | None:
         capabilities=session["capabilities"],
         session_id=session["session_id"],
         stage=STAGES[newest],
-        failure="REG-008" if newest == "failure" else None,
+        failure=FAILURES.get(newest),
     )
 
 

@@ -84,6 +84,7 @@ class Simulator:
             *("--drain", f"{self._options.drain:g}s"),
             *("--seed", str(planned.seed)),
             *("--faults", self._options.faults),
+            *(("--mtls", "--join", f"{planned.load_seconds:.1f}s") if planned.registering else ("--plain",)),
         )
 
     def watch(self) -> None:

@@ -76,6 +76,9 @@ def run(plan: Plan, settings: Settings, told: Told, start: Start = start_stack) 
         registry_url="",
         ingress_url="",
         session_timeout=plan.timing.session,
+        limit_registrations=0,  # a fleet of one address
+        limit_heartbeats=0,
+        limit_uploads=0,
     )
     with start(data, own) as stack:
         done.results = list(play(plan.schedule(), stack, plan.load, plan.bounds, told))

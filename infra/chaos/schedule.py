@@ -7,7 +7,8 @@ from random import Random
 
 WORKERS = ("worker-0", "worker-1")
 STORES = ("redis", "clickhouse", "broker", "registry", "registry-front")
-EVERYTHING = ("ingress", *WORKERS, *STORES)
+AUTHORITY = "authority"
+EVERYTHING = ("ingress", *WORKERS, *STORES, AUTHORITY)
 STARTS_SECONDS = 6.0  # a worker has its partitions again so long after its start
 
 
@@ -43,6 +44,11 @@ class Round:
     seed: int
     steps: tuple[Step, ...]
     load_seconds: float
+
+    @property
+    def registering(self) -> bool:
+        """Whether the load's devices register themselves, one after the other while the fault lasts."""
+        return self.fault in REGISTERING
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,11 @@ def _kill_worker_repeatedly(dice: _Dice) -> list[Step]:
     """Killed while it starts, and while it takes its partitions up again."""
     worker = dice.worker()
     return [Step(0.0, Action.KILL, worker), *(Step(4.0 * i + dice.moment(4.0), Action.KILL, worker) for i in range(2))]
+
+
+def _kill_repeatedly(process: str) -> Maker:
+    """Killed while it starts, and while it takes up what it had."""
+    return lambda dice: [Step(4.0 * i + (dice.moment(4.0) if i else 0.0), Action.KILL, process) for i in range(3)]
 
 
 def _lose_worker(dice: _Dice) -> list[Step]:
@@ -207,8 +218,18 @@ KINDS: dict[str, Maker] = {
     "kill-redis-while-worker-frozen": _kill_store_while_worker_frozen("redis"),
     "kill-broker-while-worker-frozen": _kill_store_while_worker_frozen("broker"),
     "kill-ingress-while-broker-frozen": _kill_while_frozen("ingress", "broker"),
+    "kill-authority": _kill(AUTHORITY),
+    "kill-authority-repeatedly": _kill_repeatedly(AUTHORITY),
+    "freeze-authority": _freeze(AUTHORITY),
+    "kill-deciders": _kill(AUTHORITY, *WORKERS),
+    "kill-worker-while-devices-register": _kill_worker,
+    "kill-ingress-while-devices-register": _kill("ingress"),
+    "kill-broker-while-devices-register": _kill("broker"),
 }
 """Every kind of fault, by name."""
+
+REGISTERING = frozenset(name for name in KINDS if AUTHORITY in name or "deciders" in name or "register" in name)
+"""The kinds of fault under which the devices register themselves and speak mTLS."""
 
 
 class UnknownFault(ValueError):

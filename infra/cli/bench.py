@@ -71,6 +71,12 @@ def _decider(seconds: float) -> dict[str, Any]:
     return decider.run(seconds)
 
 
+def _ledger(seconds: float) -> dict[str, Any]:
+    from infra.bench import ledger
+
+    return ledger.run(seconds)
+
+
 BENCHES: dict[str, tuple[Bench, float]] = {
     "carrier": (_carrier, 80.0),
     "ingress": (_ingress, 60.0),
@@ -82,6 +88,7 @@ BENCHES: dict[str, tuple[Bench, float]] = {
     "transport": (_transport, 30.0),
     "authority": (_authority, 10.0),
     "decider": (_decider, 10.0),
+    "ledger": (_ledger, 20.0),
 }
 """Each bench and the seconds that it measures by default; its set-up comes on top."""
 

@@ -28,7 +28,10 @@ def add(commands: Commands) -> None:
     summary = "print the certificates to trust, PEM: the root, which devices need"
     trusted = add_command(actions, "trust", summary, "fleetlog ca trust > ca.pem", _trust)
     trusted.add_argument("--clients", action="store_true", help="with the issuing authorities: for whoever checks devices")
-    for parser in (made, shown, rolled):
+    summary = "how many certificates in use end within 1, 7, 30, 60 and 90 days, and which are next, by the ledger"
+    told = add_command(actions, "forecast", summary, "fleetlog ca forecast --next 5", _forecast)
+    told.add_argument("--next", type=int, default=10, metavar="N", help="name so many of each (default 10)")
+    for parser in (made, shown, rolled, told):
         parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -69,6 +72,36 @@ def _trust(options: argparse.Namespace, settings: Settings) -> int:
     if not found.trust.exists():
         return fail(f"there is no certificate authority in {settings.data}: fleetlog ca init", 1)
     sys.stdout.write((found.clients if options.clients else found.trust).read_text("ascii"))
+    return 0
+
+
+def _forecast(options: argparse.Namespace, settings: Settings) -> int:
+    from datetime import UTC, datetime
+
+    from connectors.authority.forecast import Ending, forecast
+    from connectors.ports import Away
+    from infra.ledger_keys import own_key
+    from infra.ledger_tools import read_ledger
+
+    try:
+        ledger = read_ledger(settings, own_key(settings))
+    except Away as error:
+        return fail(str(error), AWAY)
+    if ledger.faults:
+        return fail(f"the ledger does not hold: {ledger.faults[0].detail}; `fleetlog ledger verify` says more", 1)
+    newest = {hardware_id: serials[-1] for hardware_id, serials in ledger.state.held.items() if serials}
+    known = {serial: ledger.state.certificates.get(serial) for serial in newest.values()}
+    endings = (Ending(serial, one.device_id, one.not_after) for serial, one in known.items() if one is not None)
+    buckets = forecast(endings, time.time_ns() // 1000, options.next)
+    if options.json:
+        print_json([bucket._asdict() | {"next": [one._asdict() for one in bucket.next]} for bucket in buckets])
+        return 0
+    for bucket in buckets:
+        within = "later" if bucket.within_days is None else f"{bucket.within_days} days" if bucket.within_days else "ended"
+        print(f"{within:<9}{bucket.certificates:>10,}")
+        for one in bucket.next:
+            ends = datetime.fromtimestamp(one.not_after // 1_000_000, UTC)
+            print(f"    {ends:%Y-%m-%d %H:%M}  {one.serial:<34}{one.device_id}")
     return 0
 
 

@@ -78,7 +78,7 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
 
     from connectors.ledger_client import LedgerClient
     from connectors.ports import Away
-    from infra.ledger_tools import trusted_key
+    from infra.ledger_keys import trusted_key
     from schemas.transparency.notes import BadNote, Unsigned, opened
     from schemas.transparency.tiles import WIDTH, Tile, entries_of
 
@@ -127,7 +127,7 @@ def _check(options: argparse.Namespace, settings: Settings) -> int:
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    from infra.ledger_tools import trusted_key
+    from infra.ledger_keys import trusted_key
     from streams.ledger.proof import Unproven, check
 
     key = trusted_key(settings, options.key)
@@ -152,7 +152,8 @@ def _check(options: argparse.Namespace, settings: Settings) -> int:
 
 def _verify(options: argparse.Namespace, settings: Settings) -> int:
     from connectors.ports import Away
-    from infra.ledger_tools import trusted_key, verify
+    from infra.ledger_keys import trusted_key
+    from infra.ledger_tools import verify
 
     key = trusted_key(settings, options.key)
     ledger = "" if options.log_only else f"{settings.authority}/ledger"
@@ -185,7 +186,8 @@ def _verified(found: "Replay") -> dict[str, Any]:
 
 def _audit(options: argparse.Namespace, settings: Settings) -> int:
     from connectors.ports import Away
-    from infra.ledger_tools import in_files, read_ledger, registered, trusted_key
+    from infra.ledger_keys import trusted_key
+    from infra.ledger_tools import in_files, read_ledger, registered
     from streams.ledger.audit import audit
 
     key = trusted_key(settings, options.key)

@@ -52,6 +52,9 @@ def _add_manner(command: argparse.ArgumentParser) -> None:
     command.add_argument("--connections", type=_positive, default=8, metavar="N", help="connections (default 8)")
     command.add_argument("--heartbeat", type=duration, default=10.0, metavar="10s", help="between a device's heartbeats")
     command.add_argument(
+        "--join", type=duration, default=0.0, metavar="0s", help="devices come in one after the other within so long"
+    )
+    command.add_argument(
         "--drain", type=duration, default=60.0, metavar="60s", help="longest wait for outstanding uploads at the end"
     )
     command.add_argument("--journal", type=Path, metavar="PATH", help="journal folder (default: data_dir/journal)")
@@ -138,6 +141,7 @@ def _plan(options: argparse.Namespace) -> "Plan":
         batch=options.batch,
         connections=options.connections,
         heartbeat=options.heartbeat,
+        join=options.join,
         drain=options.drain,
     )
 

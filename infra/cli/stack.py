@@ -139,9 +139,10 @@ def _logs(options: argparse.Namespace, settings: Settings) -> int:
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
     from infra.stack import foreground
-    from infra.stack.job import simulate_and_reconcile
+    from infra.stack.job import simulate_and_reconcile, unlimited
     from infra.stack.service import StackError
 
+    settings = unlimited(settings)
     try:
         return foreground.run(settings, None, lambda stop: simulate_and_reconcile(settings, options.seconds, stop), 130)
     except StackError as error:

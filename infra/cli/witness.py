@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     from connectors.private_files import Exposed
     from connectors.witness_files import Occupied
     from infra import logging
-    from infra.ledger_tools import trusted_key
+    from infra.ledger_keys import trusted_key
     from infra.witness import WitnessOptions, run
 
     key = trusted_key(settings, options.key)

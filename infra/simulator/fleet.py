@@ -32,6 +32,7 @@ class Plan:
     batch: int = 1
     connections: int = 8
     heartbeat: float = 10.0
+    join: float = 0.0  # the devices come in one after the other within so long
     drain: float = 60.0
     timeout: float = 15.0
     patience: float = 30.0  # give up when the ingress never answered for so long from the start

@@ -94,7 +94,7 @@ class Simulation:
         for member in self._members:
             if self._admission is None:
                 member.device.start(self._journal)
-            self._schedule.add(self._started, Turn(member, Kind.REGISTRATION))
+            self._schedule.add(self._started + member.phase * self._plan.join, Turn(member, Kind.REGISTRATION))
         try:
             async with asyncio.TaskGroup() as tasks:
                 workers = [tasks.create_task(self._work()) for _ in range(self._plan.connections)]

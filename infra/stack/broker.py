@@ -9,6 +9,15 @@ from infra.stack import health, jars, java
 from infra.stack.service import Port, Service, StackError
 
 CLUSTER_ID = "ZmxlZXRsb2ctbG9jYWwtMQ"  # any 16 bytes in base64; it must stay the same for a data directory
+TRANSACTIONS = {
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    # What a dead decider left open holds up its successor until the broker looks for it (by default every 10 s).
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+    # Where a decider goes on lies in its group's offsets, and must not be forgotten (by default in 7 days).
+    "offsets.retention.minutes": "2147483647",
+}
 LOGGING = Path(__file__).with_name("log4j2.xml")
 
 
@@ -81,9 +90,7 @@ def properties(settings: Settings) -> str:
         "message.max.bytes": max(12_582_912, settings.max_body_bytes * 5 // 4),
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "4",
-        "transaction.state.log.replication.factor": "1",
-        "transaction.state.log.min.isr": "1",
-        "transaction.state.log.num.partitions": "4",
+        **TRANSACTIONS,
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
         "share.coordinator.state.topic.num.partitions": "1",

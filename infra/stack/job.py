@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from infra.settings import Settings, child_environment
 from infra.stack.child import LAUNCHER
@@ -20,10 +21,31 @@ async def simulate_and_reconcile(settings: Settings, seconds: float | None, stop
     Returns 0 if the simulator ended well and the reconciliation is exact, else the exit code of what was not.
     """
     span = () if seconds is None else ("--for", f"{seconds:.3f}s")
-    async with _command(settings, "simulate", *span) as simulator:
+    async with _command(settings, "simulate", way(settings), *span) as simulator:
         simulated = await _until_done_or_stopped(simulator, stop)
     async with _command(settings, "reconcile", "--wait", f"{CATCH_UP_SECONDS:.0f}s") as shown:
         return await shown.wait() or simulated
+
+
+def way(settings: Settings) -> str:
+    """Devices register themselves and speak mTLS, but to an outside ingress, whose listeners are not known."""
+    return "--plain" if settings.ingress_url else "--mtls"
+
+
+def unlimited(settings: Settings) -> Settings:
+    """`settings` without the usual limits on requests: the fleet plays its series faster than life, from one address. A
+    limit that was set is kept."""
+    usual = Settings()
+
+    def lifted(limit: int, usually: int) -> int:
+        return 0 if limit == usually else limit
+
+    return replace(
+        settings,
+        limit_registrations=lifted(settings.limit_registrations, usual.limit_registrations),
+        limit_heartbeats=lifted(settings.limit_heartbeats, usual.limit_heartbeats),
+        limit_uploads=lifted(settings.limit_uploads, usual.limit_uploads),
+    )
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors import sealed_key
@@ -24,6 +24,7 @@ def sealed(key: Key, secret: bytes = SECRET) -> bytes:
 
 
 @pytest.mark.parametrize("key", [EC_KEY, RSA_KEY], ids=["ec", "rsa"])
+@settings(deadline=None)
 @given(secret=st.binary(min_size=1, max_size=2000))
 def test_it_comes_out_as_it_went_in(key: Key, secret: bytes) -> None:
     message = sealed(key, secret)
@@ -59,6 +60,7 @@ MESSAGES = {key: sealed(key) for key in (EC_KEY, RSA_KEY)}
 
 
 @pytest.mark.parametrize("key", [EC_KEY, RSA_KEY], ids=["ec", "rsa"])
+@settings(deadline=None)
 @given(place=st.integers(0, 10_000), bit=st.integers(0, 7))
 def test_a_changed_bit_is_noticed_or_of_no_consequence(key: Key, place: int, bit: int) -> None:
     """The certificate that comes along is only a help: trust is the caller's."""
@@ -72,6 +74,7 @@ def test_a_changed_bit_is_noticed_or_of_no_consequence(key: Key, place: int, bit
 
 
 @pytest.mark.parametrize("key", [EC_KEY, RSA_KEY], ids=["ec", "rsa"])
+@settings(deadline=None)
 @given(place=st.integers(0, 10_000), bit=st.integers(0, 7))
 def test_a_changed_bit_under_a_good_signature_is_noticed(key: Key, place: int, bit: int) -> None:
     changed = bytearray(sealed_key.seal(SECRET, key.public_key()))
@@ -83,6 +86,7 @@ def test_a_changed_bit_under_a_good_signature_is_noticed(key: Key, place: int, b
     assert opened == SECRET  # a part that says nothing to this reader, such as the recipient's identifier
 
 
+@settings(deadline=None)
 @given(garbage=st.binary(max_size=100))
 def test_garbage_is_not_opened(garbage: bytes) -> None:
     with pytest.raises(NotOpened):

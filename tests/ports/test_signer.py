@@ -70,7 +70,7 @@ def test_what_is_no_name(opening: Opening, name: str) -> None:
         opening().make(name)
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(message=st.binary(max_size=300))
 def test_any_message(opening: Opening, message: bytes) -> None:
     signer = opening().make("any")

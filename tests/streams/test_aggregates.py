@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.messages import Event
@@ -98,6 +98,7 @@ def plays(draw: st.DrawFn) -> tuple[list[list[Keyed]], list[str]]:
     return batches, after
 
 
+@settings(deadline=None)
 @given(plays())
 def test_batches_aborts_and_restarts_leave_no_trace(play: tuple[list[list[Keyed]], list[str]]) -> None:
     batches, after = play
@@ -215,6 +216,18 @@ def test_an_answer_that_the_log_lost_is_a_fault() -> None:
     partition = Partition()
     machine = partition.machine()
     partition.run(machine, [Keyed("a", deposit(1, 100))])
+    restored = partition.machine()
+    restored.restore(machine.snapshot())
     partition.events[0] = None
     with pytest.raises(Gone):
-        machine.work([Keyed("a", deposit(1, 100))])
+        restored.work([Keyed("a", deposit(1, 100))])
+
+
+def test_answers_that_are_no_longer_at_hand_are_read_from_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.aggregates.AT_HAND", 2)
+    partition = Partition()
+    machine = partition.machine()
+    first = [partition.run(machine, [Keyed("a", deposit(number, 100))]) for number in range(4)]
+    for number, records in enumerate(first):
+        again = machine.work([Keyed("a", deposit(number, 100))])
+        assert again[1] == records[1]

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.partitioner import partition_of
@@ -72,6 +72,7 @@ def test_the_same_new_command_many_times_in_one_poll() -> None:
     assert made.records(EVENTS)[-1].message.balance == 0  # type: ignore[attr-defined]
 
 
+@settings(deadline=None)
 @given(st.randoms(use_true_random=False), st.lists(st.integers(0, 11), max_size=40))
 def test_whatever_fails_each_command_is_decided_once(source: random.Random, numbers: list[int]) -> None:
     """Away before the write, fenced, an answer that was lost, a restart, a snapshot: in any order."""

@@ -132,6 +132,22 @@ def test_a_view_that_is_busy_for_long_keeps_its_partitions_and_loses_nothing(sta
     shared.check(topic, 1_000)
 
 
+def test_a_busy_time_at_the_partitions_end_loses_nothing(stack: Stack, topic: str) -> None:
+    """The client pauses, is told of ends, and goes on, again and again."""
+    feeding = threading.Thread(target=slow_feed, args=(stack, topic, 2_000))
+    feeding.start()
+    shared = Shared()
+    member = Member(stack, topic, "a", shared, seconds=0.005, slots=1)
+    while feeding.is_alive():
+        member.hold.clear()
+        time.sleep(0.7)  # longer than the reader waits for a slot
+        member.hold.set()
+        time.sleep(0.1)
+    shared.wait_for(2_000)
+    member.reader.stop()
+    shared.check(topic, 2_000)
+
+
 def test_reread_goes_on_from_the_stored_position(stack: Stack, topic: str) -> None:
     produce(stack, topic, 400)
     shared = Shared()

@@ -7,6 +7,7 @@ import pytest
 from connectors.partitioner import partition_of
 from connectors.ports import Away
 from schemas.log import TopicPartition
+from streams.aggregate_decider import recall
 from streams.aggregates import Aggregates
 from streams.restoring import Restorer, UnknownPosition
 from tests.streams.toy import COMMANDS, EVENTS, PARTITIONS, Deposited, deposit
@@ -86,3 +87,24 @@ def _event(number: int) -> dict[str, Any]:
     made = deposit(number, 0)
     names = {"command_id": made.command_id, "correlation_id": made.correlation_id, "actor": "x"}
     return {**names, "event_id": made.command_id, "occurred_at": 0, "received_at": 0}
+
+
+def test_an_answer_of_a_moment_ago_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its transaction is committed, and the end of what can be read is still before it."""
+    made = harness()
+    source = made.send(COMMANDS, "a", deposit(1, 100))
+    made.run()
+    events, bounds = TopicPartition(EVENTS, source.partition), made.log.bounds
+    asked: list[int] = []
+
+    def late(topics: Any) -> Any:
+        asked.append(1)
+        return bounds(topics) if len(asked) > 3 else {events: (0, 0)}
+
+    monkeypatch.setattr(made.log, "bounds", late)
+    (event,) = recall(made.log, made.codecs[EVENTS], events, 0, 0)
+    assert isinstance(event, Deposited)
+    monkeypatch.setattr("streams.aggregate_decider.WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(made.log, "bounds", lambda topics: {events: (0, 0)})
+    with pytest.raises(Away):
+        recall(made.log, made.codecs[EVENTS], events, 0, 0)

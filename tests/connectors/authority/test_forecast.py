@@ -1,6 +1,6 @@
 """The forecast of what ends when."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.authority.forecast import DAY, WITHIN_DAYS, Ending, forecast
@@ -21,6 +21,7 @@ def test_edges() -> None:
     assert counts(90 * DAY, 400 * DAY) == {None: 2}
 
 
+@settings(deadline=None)
 @given(left=st.lists(st.integers(-100 * DAY, 500 * DAY), max_size=40), shown=st.integers(0, 5))
 def test_each_is_counted_once_and_the_next_are_the_soonest(left: list[int], shown: int) -> None:
     endings = [Ending(f"{number:x}", "device", NOW + one) for number, one in enumerate(left)]

@@ -53,6 +53,7 @@ def test_what_is_said_of_a_certificate_is_what_it_says(key: authorities.PrivateK
     assert not made.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
 
 
+@settings(deadline=None)
 @given(device_id=st.from_regex(device_uri.DEVICE_ID, fullmatch=True))
 def test_any_device_id_of_the_contract_is_named_and_read_back(device_id: str) -> None:
     made = loaded(AUTHORITY.issue(command(KEY, device_id=device_id)).certificate)
@@ -63,6 +64,7 @@ def test_any_device_id_of_the_contract_is_named_and_read_back(device_id: str) ->
     assert made.extensions.get_extension_for_class(x509.SubjectAlternativeName).critical == (not subject)
 
 
+@settings(deadline=None)
 @given(uri=st.one_of(st.text(max_size=40), st.text(max_size=40).map(lambda text: device_uri.PREFIX + text)))
 def test_only_a_device_s_uri_names_a_device(uri: str) -> None:
     named = device_uri.device_id(uri)
@@ -80,7 +82,7 @@ EXTENSIONS = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(subject=SUBJECTS, extension=st.none() | EXTENSIONS)
 def test_nothing_is_taken_over_from_a_request_but_its_key(subject: x509.Name, extension: x509.ExtensionType | None) -> None:
     """Refused, or the very certificate that a request without any wish gets."""
@@ -95,6 +97,7 @@ def test_the_same_command_gives_the_same_certificate_and_another_another() -> No
     assert AUTHORITY.issue(command(KEY, command_id="another")).serial != again.serial
 
 
+@settings(deadline=None)
 @given(command_id=st.text(min_size=1, max_size=40))
 def test_serial_numbers_are_positive_and_of_16_bytes(command_id: str) -> None:
     serial = int(AUTHORITY.issue(command(KEY, command_id=command_id)).serial, 16)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from cryptography import x509
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.authority import lists
@@ -59,6 +59,7 @@ def test_what_a_list_says(made: RevocationLists) -> None:
     assert not list(second.extensions)
 
 
+@settings(deadline=None)
 @given(reason=st.sampled_from(sorted(lists.REASONS)), serial=st.integers(1, 2**127 - 1))
 def test_every_reason_and_serial(reason: lists.RevocationReason, serial: int) -> None:
     (one,) = loaded(lists.signed(PARENT, [revoked(serial, reason)], 1, NOW, FULL))
@@ -109,7 +110,7 @@ def test_numbers_rise_over_a_restart_and_when_the_clock_stands_still(made: Revoc
 
 def test_a_hundred_thousand_take_no_square_of_the_time() -> None:
     entries = [revoked(serial, "superseded") for serial in range(1, 100_001)]
-    begin = time.monotonic()
+    begin = time.process_time()
     der = lists.signed(PARENT, entries, 1, NOW, FULL)
-    assert time.monotonic() - begin < 30
+    assert time.process_time() - begin < 10
     assert len(loaded(der)) == 100_000

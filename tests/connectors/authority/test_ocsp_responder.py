@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connectors.authority.port import Revoked, Status
@@ -73,6 +73,7 @@ def test_the_signer_is_made_anew_before_it_ends() -> None:
     assert second.not_valid_after_utc > first.not_valid_after_utc
 
 
+@settings(deadline=None)
 @given(nonce=st.binary(min_size=1, max_size=128))
 def test_a_nonce_comes_back(nonce: bytes) -> None:
     made = answer(request(nonce), Status(None))
@@ -93,6 +94,7 @@ def test_of_another_authority_it_knows_nothing() -> None:
     assert answer(request(issuer=foreign), Status(None)).response_status is Status_.UNAUTHORIZED
 
 
+@settings(deadline=None)
 @given(garbage=st.binary(max_size=80), cut=st.integers(0, 200))
 @example(garbage=b"", cut=0)
 def test_what_is_no_request_is_answered_so(garbage: bytes, cut: int) -> None:
@@ -101,6 +103,7 @@ def test_what_is_no_request_is_answered_so(garbage: bytes, cut: int) -> None:
         assert answer(asked, Status(None)).response_status is Status_.MALFORMED_REQUEST
 
 
+@settings(deadline=None)
 @given(place=st.integers(0, 10_000), bit=st.integers(0, 7))
 def test_a_changed_bit_never_ends_the_responder(place: int, bit: int) -> None:
     changed = bytearray(request(b"nonce"))

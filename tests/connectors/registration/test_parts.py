@@ -21,6 +21,7 @@ from connectors.registration.secrets import Secrets
 from connectors.signing_keys import SigningKeys
 
 TOKENS = st.binary(min_size=32, max_size=32).map(lambda data: base64.urlsafe_b64encode(data).rstrip(b"=").decode())
+BASIS = qr.Basis(qr.TOKEN_LENGTH)
 CAMERA = Device("SN-1", "dev-SN-1", "alice", "M1", ("camera",), None, None)
 PLAIN = Device("SN-2", "dev-SN-2", "alice", "M2", (), None, None)
 FILE = """
@@ -45,14 +46,15 @@ def pixels(png: bytes) -> "np.ndarray[Any, np.dtype[np.uint8]]":
 @given(TOKENS)
 def test_a_reader_reads_the_token_in_the_image(secret: str) -> None:
     token = f"claim-019aa000-0000-7000-8000-000000000006.{secret}"
-    code = qr.modules(token)
+    code = BASIS.modules(token.encode())
+    assert (code == qr.modules(token.encode())).all()
     image = base64.b64decode(qr.png(code).removeprefix("data:image/png;base64,"))
     (found,) = zxingcpp.read_barcodes(pixels(image))
     assert found.text == token
 
 
 def test_both_images_show_the_same_modules() -> None:
-    code = qr.modules("claim-1.secret")
+    code = qr.QrCodes().modules("claim-1.secret")
     image = base64.b64decode(qr.svg(code).removeprefix("data:image/svg+xml;base64,")).decode()
     drawn = np.zeros_like(code)
     for run in image.rpartition(' d="')[2].partition('"')[0].split("M")[1:]:

@@ -79,6 +79,14 @@ def test_who_is_admitted_and_has_not_proved_its_key_owns_nothing() -> None:
     assert device.owner is None
 
 
+@pytest.mark.parametrize(("left", "stage", "failure"), [(1, "challenged", None), (0, "failed", "REG-004")])
+def test_the_third_wrong_signature_is_the_end(left: int, stage: str, failure: str | None) -> None:
+    document_of = document(LIFE[0][0], ADMITTED, ("challenge_failure", of("s1", attempts_left=left)))
+    device = asyncio.run(ViewLookups(Views({"SN-1": document_of})).device("dev-SN-1"))
+    assert device is not None
+    assert (device.stage, device.failure) == (stage, failure)
+
+
 def test_a_claim() -> None:
     issued = ("claim", {"owner": "alice", "expires_at": 7})
     spent = ("spent", {"hardware_id": "SN-1", "session_id": "s1"})

@@ -60,6 +60,19 @@ def test_every_step_may_be_sent_again(running: World) -> None:
     assert len(running.authority.signed) == len(set(running.authority.signed))
 
 
+def test_a_command_says_what_it_is_and_of_which_trace(running: World) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with alice(running) as client:
+        made = client.post(PATH, json={}, headers={"traceparent": trace}).json()
+    sent = next(one for one in reversed(running.served.producer.sent) if one.key == made["claim_id"].encode())
+    headers = dict(sent.headers)
+    assert sent.topic == "fleet.registration.commands"
+    assert headers["traceparent"] == trace.encode()
+    assert headers["ce_type"] == b"fleetlog.registration.IssueClaimToken"
+    assert headers["ce_id"] == made["claim_id"].removeprefix("claim-").encode()
+    assert headers["ce_specversion"] == b"1.0"
+
+
 def test_many_wait_at_once_and_each_gets_its_own(running: World) -> None:
     with alice(running) as client, ThreadPoolExecutor(20) as pool:
         made = list(pool.map(lambda _: client.post(PATH, json={}).json(), range(60)))

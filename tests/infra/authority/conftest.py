@@ -15,7 +15,9 @@ SERVICES = ("broker", "redis", "registry", "topics", "schemas", "authority")
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("authority"), only=SERVICES, settings=Settings()) as running:
+    with running_stack(
+        tmp_path_factory.mktemp("authority"), only=SERVICES, settings=Settings(ledger_head_seconds=3.0)
+    ) as running:
         yield running
 
 

@@ -1,7 +1,9 @@
 """Devices' side of the ledger in tests on a real stack: keys, CSRs, commands written, certificates awaited."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 from uuid import uuid4
 
 import httpx
@@ -22,7 +24,8 @@ from schemas.messages import Command, Message
 from schemas.transparency.notes import Head, NoteKey, opened, parse_key
 from streams.ledger.machine import COMMANDS, EVENTS, KEY, REGISTRATION
 
-PATIENCE = 20.0
+PATIENCE = 60.0  # two seconds are usual
+M = TypeVar("M", bound=Message)
 
 
 def csr(key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -90,11 +93,11 @@ class Fleet:
         finally:
             log.close()
 
-    def wait_for(self, topic: str, count: int, kind: type[Message]) -> list[Message]:
-        """The messages of a type, as soon as there are so many."""
+    def wait_for(self, topic: str, count: int, kind: type[M], which: Callable[[M], bool] = lambda _: True) -> list[M]:
+        """The messages of a type, those that `which` chooses, as soon as there are so many."""
         until = time.monotonic() + PATIENCE
         while True:
-            found = [message for _, message in self.messages(topic) if isinstance(message, kind)]
+            found = [message for _, message in self.messages(topic) if isinstance(message, kind) and which(message)]
             if len(found) >= count:
                 return found
             assert time.monotonic() < until, f"{len(found)} of {count} {kind.__name__}"

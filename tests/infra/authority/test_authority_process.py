@@ -1,4 +1,4 @@
-"""The authority process on a real stack: it issues, enters, shows, revokes; and hands over when it is killed."""
+"""The authority process on a real stack: it issues, enters, shows, revokes, signs fresh heads, takes up a new authority."""
 
 import base64
 
@@ -9,7 +9,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from connectors.ledger_http.service import document
-from schemas.certificate_messages import AuthorityAdded, CertificateIssued, CertificateRevoked
+from infra import pki
+from infra.stack.harness import Stack
+from schemas.certificate_messages import AuthorityAdded, CertificateIssued, CertificateRevoked, TreeHeadSigned
 from schemas.registration_commands import RecordCertificate
 from schemas.transparency.entries import canonical
 from schemas.transparency.merkle import included, leaf_hash
@@ -110,3 +112,22 @@ def test_what_it_says_of_itself(fleet: Fleet) -> None:
     assert "fleetlog_ledger_leaves" in fleet.http.get("/metrics").text
     assert fleet.http.get("/openapi.json").json()["info"]["title"] == "fleetlog authority"
     assert document([])
+
+
+def test_a_head_is_signed_anew_when_none_was_for_long(fleet: Fleet) -> None:
+    def alone(head: TreeHeadSigned) -> bool:
+        return head.actor == "authority" and head.tree_size > 1
+
+    heads = fleet.wait_for(EVENTS, 2, TreeHeadSigned, alone)
+    assert heads[0].occurred_at < heads[1].occurred_at
+
+
+def test_an_authority_that_was_added_signs_from_then_on(stack: Stack, fleet: Fleet) -> None:
+    (before,) = fleet.wait_for(EVENTS, 1, AuthorityAdded)
+    pki.roll(stack.settings)
+    _, after = fleet.wait_for(EVENTS, 2, AuthorityAdded)
+    command = fleet.issue(70)
+    fleet.send(command)
+    (issued,) = fleet.wait_for(EVENTS, 1, CertificateIssued, lambda event: event.command_id == command.command_id)
+    assert issued.issuer_key_id == after.key_id != before.key_id
+    assert fleet.http.get(f"/pki/{after.key_id}.crl").status_code == 200

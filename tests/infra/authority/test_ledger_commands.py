@@ -1,7 +1,6 @@
 """`fleetlog ledger` and `fleetlog witness` on a real stack."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from connectors.witness_files import WitnessFiles
+from infra import authority, ledger_tools
 from infra.cli.main import parser
 from infra.settings import Settings
 from infra.stack.harness import Stack
 from infra.witness import WitnessOptions, WitnessProcess
 from schemas.registration_commands import RecordCertificate
+from schemas.transparency.merkle import leaf_hash
 from schemas.transparency.notes import LOG, Signer
 from streams.ledger.machine import REGISTRATION
 from tests.infra.authority.fleet import Fleet
@@ -39,13 +40,8 @@ def device(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Reco
     """A device's certificate, and the file that it is in."""
     command = fleet.issue(40)
     fleet.send(command)
-    until = time.monotonic() + 20
-    while True:
-        found = [record for record in fleet.wait_for(REGISTRATION, 1, RecordCertificate) if record.hardware_id == "SN-40"]
-        if found:
-            break
-        assert time.monotonic() < until
-    (record,) = found
+    mine = fleet.wait_for(REGISTRATION, 1, RecordCertificate, lambda record: record.hardware_id == "SN-40")
+    record = mine[0]
     file = tmp_path_factory.mktemp("devices") / "device.pem"
     certificate = x509.load_der_x509_certificate(record.certificate)
     chain = x509.load_der_x509_certificate(record.chain[0])
@@ -116,3 +112,32 @@ def test_audit(run: Run, device: tuple[RecordCertificate, Path], stack: Stack, t
     assert [finding["kind"] for finding in findings] == ["not_in_ledger"]
     assert run("ledger", "audit", str(tmp_path / "nothing"))[0] == 2
     assert run("ledger", "audit")[0] == 0
+
+
+class Frozen:
+    """A server that shows one checkpoint."""
+
+    def __init__(self, checkpoint: str) -> None:
+        self._checkpoint = checkpoint
+
+    def checkpoint(self) -> str:
+        return self._checkpoint
+
+
+@pytest.mark.parametrize("lie", ["rolled_back", "forked", "ahead"])
+def test_verify_finds_a_served_checkpoint_that_lies(
+    stack: Stack, fleet: Fleet, device: object, monkeypatch: pytest.MonkeyPatch, lie: str
+) -> None:
+    """Signed by the ledger's own key: somebody has it."""
+    held = ledger_tools.read_ledger(stack.settings, fleet.key)
+    assert not held.faults
+    tree, sign = held.state.tree, authority.signer(stack.settings).checkpoint
+    shown, wanted = {
+        "rolled_back": (sign(tree.size - 1, tree.root(tree.size - 1)), "rolled back, or not followed"),
+        "forked": (sign(tree.size, leaf_hash(b"other")), "is of another tree"),
+        "ahead": (sign(tree.size + 1_000, leaf_hash(b"other")), "the log holds"),
+    }[lie]
+    monkeypatch.setattr(ledger_tools, "LedgerClient", lambda url: Frozen(shown))
+    monkeypatch.setattr(ledger_tools, "SETTLE_SECONDS", 0.3)
+    found = ledger_tools.verify(stack.settings, fleet.key, "http://127.0.0.1:1", None)
+    assert any(wanted in fault.detail for fault in found.faults), found.faults

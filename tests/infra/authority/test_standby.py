@@ -50,14 +50,7 @@ def test_the_second_process_takes_over(stack: Stack, fleet: Fleet, tmp_path: Pat
 
 
 def of_device(fleet: Fleet, hardware_id: str, count: int) -> list[RecordCertificate]:
-    until = time.monotonic() + 30
-    while True:
-        sent = [message for _, message in fleet.messages(REGISTRATION) if isinstance(message, RecordCertificate)]
-        found = [record for record in sent if record.hardware_id == hardware_id]
-        if len(found) >= count:
-            return found
-        assert time.monotonic() < until, f"{len(found)} of {count} certificates of {hardware_id}"
-        time.sleep(0.1)
+    return fleet.wait_for(REGISTRATION, count, RecordCertificate, lambda record: record.hardware_id == hardware_id)
 
 
 def start(settings: Settings, directory: Path) -> "subprocess.Popen[bytes]":
@@ -68,7 +61,7 @@ def start(settings: Settings, directory: Path) -> "subprocess.Popen[bytes]":
 
 
 def await_role(port: int, role: str) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 90
     while True:
         try:
             if httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).json()["role"] == role:

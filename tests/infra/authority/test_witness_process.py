@@ -76,7 +76,7 @@ class Running:
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=5)
 
     def await_size(self, size: int) -> str:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 90
         while True:
             try:
                 answer = self.get("/checkpoint")
@@ -125,7 +125,7 @@ def test_a_ledger_that_cheats_ends_it_with_evidence(
         assert check_signature(parse_note(seen), key) > 0
         assert running.get("/health").status_code == 200
         ledger.show(*shown)
-        assert running.process.wait(20) == 1
+        assert running.process.wait(90) == 1
     finally:
         running.process.kill()
         _, log = running.process.communicate()
@@ -139,18 +139,18 @@ def test_a_ledger_that_cheats_ends_it_with_evidence(
 
 def test_a_server_that_lags_for_a_moment_is_no_cheat(ledger: Ledger, tmp_path: Path) -> None:
     ledger.show("a", "b", "c")
-    running = Running(ledger, tmp_path, "20s")
+    running = Running(ledger, tmp_path, "90s")
     try:
         running.await_size(3)
         ledger.show("a", "b")
-        until = time.monotonic() + 20
+        until = time.monotonic() + 90
         while "rolled_back" not in running.get("/health").text:
             assert time.monotonic() < until
             time.sleep(0.02)
         ledger.show("a", "b", "c", "d")
         running.await_size(4)
         running.process.terminate()
-        assert running.process.wait(20) == 0
+        assert running.process.wait(90) == 0
     finally:
         running.process.kill()
         running.process.communicate()

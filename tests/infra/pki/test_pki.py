@@ -1,5 +1,6 @@
 """The public key infrastructure of a data directory: made once, kept, renewed when due, never half there."""
 
+import shutil
 import ssl
 import stat
 import subprocess
@@ -91,6 +92,22 @@ def test_the_root_s_key_may_be_taken_away(settings: Settings) -> None:
     pki.ensure(settings, NOW + 1500 * DAY)
     with pytest.raises(SettingError, match="root"):
         pki.roll(settings, NOW)
+
+
+def test_a_copy_for_listeners_elsewhere_is_left_as_it_is(settings: Settings, tmp_path: Path) -> None:
+    """No second root comes about, and no authority's key is needed."""
+    made = pki.ensure(settings, NOW)
+    elsewhere = replace(settings, data_dir=str(tmp_path / "elsewhere"))
+    copy = pki.at(elsewhere).folder
+    copy.mkdir(parents=True)
+    for name in ("ca.pem", "clients.pem", "server.pem", "pepper"):
+        shutil.copy(made.folder / name, copy)
+    before = contents(copy)
+    pki.ensure(elsewhere, NOW + 400 * DAY)
+    assert contents(copy) == before
+    assert pki.pepper(elsewhere) == pki.pepper(settings)
+    with pytest.raises(SettingError, match="no authority"):
+        pki.roll(elsewhere, NOW)
 
 
 def test_the_listeners_authority_is_renewed_when_due(settings: Settings) -> None:

@@ -138,9 +138,9 @@ def test_many_at_once_are_all_there(tmp_path: Path) -> None:
 
 def test_the_examples_of_the_documentation_run(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     examples = [words[1:] for words in commands(DOCUMENT, "fleetlog")]
-    assert [words[:2] for words in examples].count(["principal", "add"]) == 3
+    assert [words[:2] for words in examples].count(["principal", "add"]) == 4
     assert [main(words) for words in examples] == [0] * len(examples)
-    assert found(file).keys() == {"station", "platform"}
+    assert found(file).keys() == {"station", "platform", "alice"}
     assert '[principals."station"]' in file.read_text("utf-8")
     assert '[principals."station"]' in DOCUMENT.read_text("utf-8")
     capsys.readouterr()

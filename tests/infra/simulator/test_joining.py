@@ -50,19 +50,26 @@ def simulate(plan: Plan, folder: Path, doors: FakeDoors, key: str = KEY, most_id
 @pytest.mark.parametrize("faults", [Faults(), Faults(duplicates=0.1, drop=0.15, reset=0.1, late=0.1, reboot=0.05)])
 def test_every_device_registers_once_and_uploads_with_its_own_certificate(tmp_path: Path, faults: Faults) -> None:
     doors = FakeDoors(FakeIngress())
-    tally, run = simulate(replace(QUICK, faults=faults), tmp_path, doors)
+    tally, run = simulate(replace(QUICK, faults=faults, seconds=3.0), tmp_path, doors)
     begun, done = registrations(tmp_path / "journal")
     assert (tally.registered, tally.joining, tally.unacknowledged, tally.refused) == (7, 0, 0, 0)
     assert begun == set(doors.known) == {one.hardware_id for one in done}
     assert sorted(doors.fleet.issued) == sorted(one.device_id for one in done)
     assert doors.seen == set(doors.fleet.issued) == {boot.device_id for boot in run.boots}
     assert doors.strangers == 0
-    assert tally.sent == tally.acknowledged == len(doors.ingress.log) > 50
+    assert tally.sent == tally.acknowledged == len(doors.ingress.log) > 14
+
+
+def test_devices_come_in_one_after_the_other(tmp_path: Path) -> None:
+    doors = FakeDoors(FakeIngress())
+    tally, _ = simulate(replace(QUICK, devices=40, seconds=3.0, join=9.0), tmp_path, doors)
+    assert 0 < tally.registered < 40, "in three seconds of nine"
+    assert (tally.joining, tally.unacknowledged) == (0, 0)
 
 
 def test_with_fewer_connections_than_devices_the_longest_unused_are_closed(tmp_path: Path) -> None:
     doors = FakeDoors(FakeIngress())
-    tally, _ = simulate(replace(QUICK, devices=9), tmp_path, doors, most_idle=2)
+    tally, _ = simulate(replace(QUICK, devices=9, seconds=3.0), tmp_path, doors, most_idle=2)
     assert (tally.registered, tally.unacknowledged, tally.errors) == (9, 0, {})
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.settings import Settings
-from infra.stack.job import simulate_and_reconcile
+from infra.stack.job import simulate_and_reconcile, unlimited, way
 
 INTERRUPTIBLE = """
 import signal, sys, time
@@ -55,7 +55,7 @@ def run_job(directory: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
 def test_the_views_are_given_time_to_catch_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = Commands("", 0)
     assert run_job(tmp_path, commands, monkeypatch) == 0
-    assert commands.seen == [("simulate", "--for", "60.000s"), ("reconcile", "--wait", "90s")]
+    assert commands.seen == [("simulate", "--mtls", "--for", "60.000s"), ("reconcile", "--wait", "90s")]
 
 
 def test_a_loss_is_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,3 +78,12 @@ def test_a_simulator_that_does_not_stop_is_killed_and_fails_the_run(tmp_path: Pa
     deaf = INTERRUPTIBLE.replace('(print("interrupted"), sys.exit(0))', "None")
     commands = Commands(deaf, 0)
     assert run_job(tmp_path, commands, monkeypatch, stop_when_begun=True) == -9
+
+
+def test_the_usual_limits_are_lifted_and_those_that_were_set_are_kept() -> None:
+    lifted = unlimited(Settings(limit_uploads=5))
+    assert (lifted.limit_registrations, lifted.limit_heartbeats, lifted.limit_uploads) == (0, 0, 5)
+
+
+def test_at_an_outside_ingress_an_api_key_speaks_for_the_devices() -> None:
+    assert (way(Settings()), way(Settings(ingress_url="http://ingress"))) == ("--mtls", "--plain")

@@ -183,6 +183,20 @@ def test_a_device_that_lost_its_certificate_registers_anew_and_the_lost_one_is_r
     assert (device.state.serial, device.state.device_id) == ("5e02", before.device_id)
 
 
+def test_a_device_stays_its_owners_when_it_registers_anew_by_its_key(world: World) -> None:
+    """It is pre-registered for nobody, so a user could claim it; after that it is the user's."""
+    device = Actor(world)
+    pre_register(world, device)
+    device.register(claim(world))
+    device.report("setup_mode")
+    device.open(ident("session", 2))
+    challenge = device.prove()
+    assert isinstance(challenge, ChallengeIssued)
+    assert challenge.owner == "alice"
+    device.confirm(challenge.nonce)
+    assert (device.state.owner, issued(world).owner) == ("alice", "alice")
+
+
 def test_a_device_that_was_reset_by_hand_registers_anew_for_its_owner_only(world: World, operational: Actor) -> None:
     operational.report("setup_mode")
     assert isinstance(operational.open(ident("session", 2)), SessionOpened)
@@ -216,6 +230,24 @@ def test_the_active_certificate_again_is_recorded_again_and_not_revoked(world: W
     assert len(world.ledger) == 1
 
 
+def test_the_active_certificate_is_not_revoked_for_coming_under_another_session(world: World, operational: Actor) -> None:
+    refused = operational.certified(issued(world), session_id=ident("none"))
+    assert isinstance(refused, CommandRefused)
+    assert refused.serial is None
+    assert len(world.ledger) == 1
+
+
+def test_a_lost_answer_to_a_proof_is_given_again(world: World) -> None:
+    device = Actor(world)
+    pre_register(world, device)
+    device.open()
+    first, again = device.prove(), device.prove()
+    assert isinstance(first, ChallengeIssued)
+    assert isinstance(again, ChallengeIssued)
+    assert first.nonce == again.nonce
+    assert isinstance(device.confirm(first.nonce), ChallengePassed)
+
+
 def test_a_lost_answer_to_a_claim_is_given_again(world: World) -> None:
     device = Actor(world)
     claim_id = claim(world)
@@ -224,7 +256,9 @@ def test_a_lost_answer_to_a_claim_is_given_again(world: World) -> None:
     first = world.settle()
     assert isinstance(first, ChallengeIssued)
     world.now += 400_000_000  # after the claim's end, within the session's
-    assert isinstance(device.spend(claim_id, "123456"), ClaimSpent)
+    spent = device.spend(claim_id, "123456")
+    assert isinstance(spent, ClaimSpent)
+    assert spent.nonce == first.nonce
     again = world.settle()
     assert isinstance(again, ChallengeIssued)
     assert again.nonce == first.nonce

@@ -151,6 +151,21 @@ class Fleet(RuleBasedStateMachine):
         if recorded and isinstance(event, RenewalRequested):
             self.ledger(0, True)
 
+    @rule(which=device, owner=owner, proof=st.booleans())
+    def take_over(self, which: int, owner: str, proof: bool) -> None:
+        """All that leads to a certificate, in one go, for whichever owner and whatever went before."""
+        device = self.devices[which]
+        self.open(which)
+        if proof:
+            device.prove()
+        else:
+            self.claim(owner)
+            device.spend(self.claims[-1])
+            self.world.settle()
+        self.confirm(which, 0, True)
+        if self.world.ledger:
+            self.ledger(0, True)
+
     @rule(which=device, other=device)
     def forge(self, which: int, other: int) -> None:
         """A thief answers another's challenge with a key of its own."""

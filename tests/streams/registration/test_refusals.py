@@ -195,6 +195,16 @@ CASES: dict[str, tuple[str, str, Case]] = {
         "session_id",
         lambda s: (s.passed(), s.device.certified(s.world.ledger[-1], session_id=ident(2)))[1],
     ),
+    "a certificate before the challenge is passed": (
+        "SESSION_UNKNOWN",
+        "session_id",
+        lambda s: (s.passed(), s.device.open(ident(2)), s.device.certified(s.world.ledger[-1], session_id=ident(2)))[2],
+    ),
+    "a certificate of a renewal that another one took the place of": (
+        "SESSION_UNKNOWN",
+        "session_id",
+        lambda s: (s.operational().renew("5e01"), s.device.renew("5e01"), s.device.certified(s.world.ledger[-2], "5e02"))[2],
+    ),
     "a certificate that can't be read": (
         "REG-008",
         "certificate",

@@ -64,6 +64,7 @@ class Watch:
                 self._claim(command, event)
             case SessionOpened():
                 assert event.session_id not in self.sessions
+                self._opened(before, event)
                 self.sessions[event.session_id] = event
             case ChallengeIssued():
                 self._challenge(command, event)
@@ -119,6 +120,15 @@ class Watch:
         assert isinstance(event, ClaimLocked) == (self.wrong_pins[claim_id] == 5)
         if isinstance(event, ClaimLocked):
             self.locked.add(claim_id)
+
+    @staticmethod
+    def _opened(before: State | None, event: SessionOpened) -> None:
+        """Not for a device in service, and with the key that it is known by."""
+        if not isinstance(before, Device):
+            return
+        assert before.lifecycle not in ("operational", "updating", "reconnecting")
+        assert before.known is None or before.known.key_hash == keys.key_hash(event.public_key)
+        assert before.barred != keys.key_hash(event.public_key)
 
     def _challenge(self, command: Command, event: ChallengeIssued) -> None:
         session = self.sessions[event.session_id]
