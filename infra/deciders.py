@@ -26,6 +26,7 @@ from streams.limits import Limit
 from streams.live_decider import LiveDecider, MakeCommandsReader, attach_decider
 from streams.registration.definition import REGISTRATION
 from streams.restoring import Restorer
+from streams.verify_decider import DeciderVerdict, verify_decider
 
 DEFINITIONS: tuple[Definition[Any], ...] = (REGISTRATION,)
 """What workers run. The ledger's decider is not among them: it runs in the process that has the keys."""
@@ -92,6 +93,20 @@ def runner(
         letters,
         Limit(settings.dead_letter_run, settings.dead_letter_ratio, settings.dead_letter_window),
     )
+
+
+def verify(settings: Settings) -> dict[str, DeciderVerdict]:
+    """What became of all commands, by decider.
+
+    Raises:
+        Away: the broker or the registry does not answer.
+    """
+    written = all_codecs(contracts.load(), compose.registry(settings))
+    reader = compose.log_reader(settings)
+    try:
+        return {definition.name: verify_decider(definition, reader, written) for definition in DEFINITIONS}
+    finally:
+        reader.close()
 
 
 def reader_maker(settings: Settings, index: int, decider: Decider) -> MakeCommandsReader:

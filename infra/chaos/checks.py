@@ -73,12 +73,13 @@ class Checks:
         return self._proof("exact", "reconcile", "--json")
 
     def verify(self) -> dict[str, Any]:
-        """The report of `fleetlog projection verify --all`.
+        """The reports of `fleetlog projection verify --all` and `fleetlog decider verify`.
 
         Raises:
-            NotProven: a view is not equal to what the log implies, or there is no report.
+            NotProven: a view is not equal to what the log implies, a command was not decided once, or there is no report.
         """
-        return self._proof("equal", "projection", "verify", "--all", "--json")
+        views = self._proof("equal", "projection", "verify", "--all", "--json")
+        return views | self._proof("equal", "decider", "verify", "--json")
 
     def _proof(self, verdict: str, *arguments: str) -> dict[str, Any]:
         name = " ".join(("fleetlog", *arguments))

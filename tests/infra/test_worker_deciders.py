@@ -1,5 +1,8 @@
 """A worker of the stack runs the registration decider: a command is answered on the event topic, and health says so."""
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from uuid import uuid4
@@ -9,7 +12,7 @@ import pytest
 from confluent_kafka import Producer
 
 from infra import compose, deciders
-from infra.settings import SettingError, Settings
+from infra.settings import SettingError, Settings, child_environment
 from infra.stack.harness import Stack, running_stack
 from schemas import contract as contracts
 from schemas.registration_commands import IssueClaimToken
@@ -25,13 +28,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
-@pytest.mark.stack
-def test_a_command_is_answered_and_again_when_it_comes_again(stack: Stack) -> None:
-    settings = stack.settings
-    codecs = deciders.all_codecs(contracts.load(), compose.registry(settings))
-    commands, events = codecs[REGISTRATION.commands_topic], codecs[REGISTRATION.events_topic]
+def claim_token() -> IssueClaimToken:
     identity, claim = str(uuid4()), "claim-0198a6f0-0000-7000-8000-000000000001"
-    command = IssueClaimToken(
+    return IssueClaimToken(
         command_id=identity,
         correlation_id=identity,
         actor="user",
@@ -46,9 +45,17 @@ def test_a_command_is_answered_and_again_when_it_comes_again(stack: Stack) -> No
         latitude=None,
         longitude=None,
     )
+
+
+@pytest.mark.stack
+def test_a_command_is_answered_and_again_when_it_comes_again(stack: Stack) -> None:
+    settings = stack.settings
+    codecs = deciders.all_codecs(contracts.load(), compose.registry(settings))
+    commands, events = codecs[REGISTRATION.commands_topic], codecs[REGISTRATION.events_topic]
+    command = claim_token()
     producer = Producer({"bootstrap.servers": settings.kafka, "partitioner": "murmur2_random"})
     for _ in range(2):
-        producer.produce(REGISTRATION.commands_topic, commands.encode(command), claim.encode())
+        producer.produce(REGISTRATION.commands_topic, commands.encode(command), command.claim_id.encode())
     assert producer.flush(10) == 0
     log = compose.log_reader(settings)
     until, found = time.monotonic() + 40, list[object]()
@@ -64,6 +71,14 @@ def test_a_command_is_answered_and_again_when_it_comes_again(stack: Stack) -> No
     assert isinstance(again, CommandRepeated)
     health = httpx.get(f"http://{settings.host}:{settings.worker_metrics_port}/health").json()
     assert len(health["deciders"]["registration"]["partitions"]) == 6
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.cli.main", "decider", "verify", "--json"],
+        env=child_environment(settings.environment()),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["deciders"]["registration"]["commands"] == 2
     metrics = httpx.get(f"http://{settings.host}:{settings.worker_metrics_port}/metrics").text
     assert 'fleetlog_commands_total{decider="registration"} 2.0' in metrics
 

@@ -43,6 +43,11 @@ class Story:
         signed = self.world.authority.signed
         return signed[number % len(signed)] if signed else "abc"
 
+    def previous(self, device: int, number: int) -> str:
+        """Mostly the device's newest certificate, else any."""
+        held = self.world.machine.state.held.get(f"SN-{device}")
+        return held[-1] if held and number else self.serial(number)
+
     def revocation(self, number: int) -> tuple[str, int]:
         asked = [event for event in self.world.log.values() if isinstance(event, messages.MassRevocationRequested)]
         if not asked:
@@ -55,7 +60,7 @@ class Story:
             case ("issue", device, key, session):
                 return world.issue(device, key, session)
             case ("renewal" | "rotation" as purpose, device, key, number):
-                return world.issue(device, key, purpose=purpose, previous_serial=self.serial(number))
+                return world.issue(device, key, purpose=purpose, previous_serial=self.previous(device, number))
             case ("revoke", number):
                 return world.revoke(self.serial(number))
             case ("except", number, days):
