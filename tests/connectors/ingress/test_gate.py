@@ -191,3 +191,12 @@ def test_a_forwarded_certificate_that_only_looks_like_one_of_the_ledger(secured:
     secured.world.memory.certificates[forged.serial] = secured.world.enrolled("dev-1").record("dev-1")
     answer = by_proxy(secured, forged, BEAT, body, **signed(forged, "POST", BEAT, body))
     assert told(answer) == (403, "CERTIFICATE_UNKNOWN")
+
+
+def test_two_forwarded_certificates_are_none(secured: Secured) -> None:
+    """One that the client had sent, and the proxy's own: which is whose can't be told."""
+    one, other, body = secured.world.enrolled("dev-1"), secured.world.enrolled("dev-1"), beat()
+    sent = [("Client-Cert", client_cert(one)), ("Client-Cert", client_cert(other)), ("Content-Type", "application/json")]
+    sent += [(name.replace("_", "-"), value) for name, value in signed(other, "POST", BEAT, body).items()]
+    answer = httpx.post(f"http://127.0.0.1:{secured.served.port}{BEAT}", content=body, headers=sent)
+    assert told(answer) == (403, "CERTIFICATE_UNKNOWN")
