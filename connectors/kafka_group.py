@@ -222,7 +222,7 @@ class GroupReader:
                 if self._slots.acquire(timeout=0.05):
                     return True
         finally:
-            # librdkafka 2.12 takes a partition's end, which it told of, for a record, and would go on behind the next one.
+            # Where to go on is told, and not left to the client: what it counts is not always a record (connectors.log_ends).
             self._each_assigned(self._consumer.seek)
             self._each_assigned(lambda partition: self._consumer.resume([partition]))
         return False
