@@ -40,8 +40,6 @@ class GroupOptions:
             # Where reading starts is told by the view; a position that the log does not hold is a fault to be seen.
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
-            # Says that a partition was read up to its end: behind the last record, and the control records after it.
-            "enable.partition.eof": True,
             "partition.assignment.strategy": "range",
             # The default of one second stalls a fast reader between fetches.
             "fetch.queue.backoff.ms": 10,

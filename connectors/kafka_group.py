@@ -20,6 +20,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from connectors.group_faults import FENCES_SECONDS, MOST_FENCES, Fenced, LostPosition
 from connectors.group_options import GroupOptions
 from connectors.kafka_log import AWAY
+from connectors.log_ends import LogEnds
 from connectors.pending_batch import Collection, WentBack, next_due, runs
 from connectors.ports import Away
 from schemas.log import Batch, TopicPartition
@@ -51,6 +52,7 @@ class GroupReader:
         self._given_up: dict[TopicPartition, int] = {}
         self._epoch = 0
         self._collected = Collection()
+        self._ends = LogEnds(options.bootstrap_servers)
         self._requests: deque[Callable[[], None]] = deque()
         self._folded: dict[TopicPartition, int] = {}
         self._heard = time.monotonic()
@@ -89,15 +91,11 @@ class GroupReader:
 
     def ends(self) -> dict[TopicPartition, int]:
         """For each assigned partition the end of what can be read, as of the last fetch: for the lag gauge."""
-        found = {}
-        for source in self.assigned():
-            try:
-                high = self._high(source)
-            except RuntimeError:  # the reader's thread has closed the client in this moment: nothing is assigned now
-                return {}
-            if high >= 0:
-                found[source] = self._collected.known_end(source, high)
-        return found
+        try:
+            highs = {source: self._high(source) for source in self.assigned()}
+        except RuntimeError:  # the reader's thread has closed the client in this moment: nothing is assigned now
+            return {}
+        return {source: self._collected.known_end(source, high) for source, high in highs.items() if high >= 0}
 
     def _high(self, source: TopicPartition) -> int:
         return int(self._consumer.get_watermark_offsets(KafkaPartition(*source), cached=True)[1])  # negative before a fetch
@@ -149,6 +147,7 @@ class GroupReader:
         finally:
             for source in list(self._epochs):
                 self._forget(source)
+            self._ends.close()
             self._consumer.close()
 
     def _poll_until_stopped(self) -> None:
@@ -158,6 +157,9 @@ class GroupReader:
                 self._requests.popleft()()
             messages = self._consumed()
             self._take(messages)
+            if self._options.to_the_end and not messages:
+                for source in self._epochs:
+                    self._ends.look(self._collected, source, self._high(source), self._heard)
             self._hand_on(caught_up=len(messages) < self._options.records)
             if time.monotonic() - last_commit > 1.0:
                 self._commit()
@@ -168,19 +170,15 @@ class GroupReader:
 
     def _take(self, messages: Sequence[Message]) -> None:
         self._heard = time.monotonic()
-        data, ends = [], {}
+        data = []
         for message in messages:
             error = message.error()
             if error is None:
                 data.append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                ends[TopicPartition(message.topic(), message.partition())] = int(message.offset())
             else:
                 self._failed(TopicPartition(message.topic(), message.partition()), error)
         for source, run in runs(data):
             self._read_on(source, run)
-        for source, end in ends.items():
-            self._collected.end(source, end, self._high(source), self._heard if self._options.to_the_end else None)
 
     def _read_on(self, source: TopicPartition, run: Sequence[Message]) -> None:
         try:

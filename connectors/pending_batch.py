@@ -52,8 +52,8 @@ class Collection:
     """What was read of partitions, each from its start on without a break.
 
     That nothing is left out between two records is the client's word: it gives out records in the broker's order from
-    where it was told to start, and passes over only what is no data record. That it came to the partition's end is its
-    word too, so that the offsets behind the last record are known to hold none.
+    where it was told to start, and passes over only what is no data record. What the offsets behind its last record hold,
+    it does not say (see connectors.log_ends).
     """
 
     def __init__(self) -> None:
@@ -81,14 +81,14 @@ class Collection:
         pending.extend(messages)
         pending.read_to = self._following[source] = pending.offsets[-1] + 1
 
-    def end(self, source: TopicPartition, end: int, high: int, now: float | None) -> None:
-        """The client came to the end of the partition, whose high watermark is `high`. With a time, a batch is to go up to
-        there; without, nothing is said of what holds no record."""
-        if source not in self._following:
+    def end(self, source: TopicPartition, end: int, high: int, now: float) -> None:
+        """There is no record from where reading came to a stop to `end`, where the high watermark is `high`."""
+        following = self._following.get(source)
+        if following is None or end < following:
             return
-        if now is not None and end > self._following[source]:  # control records, or aborted transactions
+        self._ended[source] = end, high
+        if end > following:
             self._collecting(source, now).read_to = self._following[source] = end
-        self._ended[source] = self._following[source], high
 
     def position(self, source: TopicPartition) -> int | None:
         """The offset that comes next, or None for a partition that is not read."""
@@ -96,7 +96,7 @@ class Collection:
 
     def known_end(self, source: TopicPartition, high: int) -> int:
         """Up to where a partition whose high watermark is `high` can be read, as far as that is known: not beyond the end
-        that was come to (a transaction that is still open begins there), unless there was more since."""
+        that was found (a transaction that is still open begins there), unless there was more since."""
         end, high_then = self._ended.get(source, (high, high))
         return end if high == high_then else high
 

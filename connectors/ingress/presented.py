@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -41,6 +41,8 @@ class Proxies:
         if not self.networks or not address:
             return False
         known = ip_address(address.partition("%")[0])
+        if isinstance(known, IPv6Address) and known.ipv4_mapped:  # how a socket for both tells of IPv4
+            known = known.ipv4_mapped
         return any(known in network for network in self.networks)
 
 

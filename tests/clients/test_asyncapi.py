@@ -101,9 +101,13 @@ def test_a_message_says_how_it_is_read(made: dict[str, Any]) -> None:
     assert (kafka["schemaIdLocation"], kafka["schemaIdPayloadEncoding"]) == ("payload", "confluent")
     assert kafka["schemaLookupStrategy"] == "TopicRecordNameStrategy"
     assert message["x-subject"] == "fleet.registration.events-fleetlog.registration.DeviceRegistered"
-    assert (kafka["key"]["type"], kafka["key"]["maxLength"]) == ("string", 128)
-    assert message["headers"]["required"] == ["traceparent"]
+    assert kafka["key"] == {"type": ["string", "null"], "description": "hardware id, or claim id"}
+    assert "headers" not in message  # a decider's events need not have them
     assert message["payload"] == {"$ref": "#/components/schemas/DeviceRegistered"}
+    uploaded = made["channels"]["fleet.telemetry"]["messages"]["TelemetryReceived"]
+    key = uploaded["bindings"]["kafka"]["key"]
+    assert (key["type"], key["maxLength"]) == ("string", 128)
+    assert uploaded["headers"]["required"] == ["traceparent"]
     letters = made["channels"]["fleet.dead-letters"]["messages"]["RecordDeadLettered"]
     assert "headers" not in letters
     assert letters["bindings"]["kafka"]["key"]["type"] == ["string", "null"]

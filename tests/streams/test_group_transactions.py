@@ -118,6 +118,35 @@ def test_an_open_transaction_is_no_lag_and_holds_up_what_comes_behind_it(stack: 
     log.close()
 
 
+def test_nothing_is_lost_by_a_pause_at_an_end_of_control_records(stack: Stack, topic: str) -> None:
+    """librdkafka goes on one offset too late after a pause at a partition's end, if it tells of that end."""
+    producer, shared = transactional(stack, topic), Shared()
+
+    def write(*values: bytes) -> None:
+        producer.begin_transaction()
+        for value in values:
+            producer.produce(topic, value, partition=int(value) % PARTITIONS)
+        producer.commit_transaction(10)
+
+    member, log = Member(stack, topic, "a", shared, slots=1), KafkaLog(stack.settings.kafka)
+    write(b"0", b"1", b"2", b"3")
+    at_the_end(log, topic, shared)
+    for value in (b"4", b"9", b"14"):
+        member.hold.clear()
+        write(value)
+        time.sleep(0.5)
+        write(str(int(value) + 1).encode())  # its slot is taken: all partitions are paused
+        time.sleep(1.5)
+        member.hold.set()
+        at_the_end(log, topic, shared)
+    assert sorted(int(value or b"") for values in shared.folded.values() for value in values) == [
+        0, 1, 2, 3, 4, 5, 9, 10, 14, 15,
+    ]  # fmt: skip
+    assert member.lost == []
+    member.reader.stop()
+    log.close()
+
+
 def test_a_position_before_control_records_goes_on_behind_them(stack: Stack, topic: str) -> None:
     """As an earlier version left it, or a crash between two writes."""
     producer, source = transactional(stack, topic), TopicPartition(topic, 0)

@@ -59,6 +59,7 @@ def test_a_header_holds_a_byte_sequence_or_is_refused(content: bytes) -> None:
         ("10.1.2.3", True),
         ("10.2.0.1", False),
         ("192.0.2.9", True),
+        ("::ffff:192.0.2.9", True),
         ("fe80::1%eth0", True),
         ("2001:db8::1", False),
         ("", False),

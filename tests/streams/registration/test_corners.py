@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from schemas.certificate_messages import IssueCertificate
@@ -125,3 +126,13 @@ def test_a_compromise_ends_the_session_that_the_key_has_open(world: World, opera
     refused = operational.certified(issue, "5e02")
     assert isinstance(refused, CommandRefused)
     assert refused.serial == "5e02"
+
+
+@pytest.mark.parametrize("kind", ["ec", "ed25519", "rsa"])
+def test_a_state_is_small_at_its_largest(world: World, kind: str) -> None:
+    """Pre-registered, with a certificate, and in the midst of a rotation to the largest of the usual keys."""
+    device = Actor(world, key=key(kind))
+    pre_register(world, device, "alice")
+    device.register(claim(world))
+    device.renew("5e01", key("rsa", 3))
+    assert len(msgspec.msgpack.encode(device.state)) < 1024

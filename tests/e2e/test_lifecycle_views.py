@@ -1,0 +1,198 @@
+"""The views of registrations and certificates on the real stores, over topics that transactions write to: what they hold,
+that their lag ends at nothing, that the log implies them, and that a rebuild comes to the same."""
+
+import itertools
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+import redis
+from clickhouse_driver import Client
+from confluent_kafka import Producer
+
+from infra import compose, views
+from infra.stack.harness import Stack, running_stack
+from projections.catalogue import CATALOGUE
+from projections.updates import payloads
+from schemas import contract
+from schemas.codec import encode
+from schemas.shape import shape_of
+from schemas.wire import prefix
+
+pytestmark = pytest.mark.stack
+CONTRACT = contract.load()
+DOCS = Path(__file__).parents[2] / "docs" / "views.md"
+REGISTRATION, LEDGER, SECURITY = "fleet.registration.events", "fleet.certificates", "fleet.security-events"
+NEW = ("registrations", "registration_steps", "certificates", "certificate_log", "security_events")
+SECOND = 1_000_000
+DEVICES = 6
+BEGAN = (time.time_ns() // 1_000_000_000 - 600) * SECOND
+
+
+class Writer:
+    """Writes events as a decider does: in transactions, the aborted ones among them."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._registry = compose.registry(stack.settings)
+        self._producer = Producer({"bootstrap.servers": stack.settings.kafka, "transactional.id": "decider"})
+        self._producer.init_transactions(30)
+        self._count = itertools.count()
+
+    def transaction(self, topic: str, key: str, *events: tuple[str, dict[str, Any]], commit: bool = True) -> None:
+        self._producer.begin_transaction()
+        for name, values in events:
+            self._producer.produce(topic, self._framed(topic, name, values), key.encode())
+        if commit:
+            self._producer.commit_transaction(30)
+        else:
+            assert self._producer.flush(30) == 0
+            self._producer.abort_transaction(30)
+
+    def _framed(self, topic: str, name: str, values: dict[str, Any]) -> bytes:
+        record, declared = CONTRACT.records[name], CONTRACT.topics[topic]
+        example = json.loads(next((contract.HERE / "examples" / name).glob("*.json")).read_text("utf-8"))["values"]
+        kinds = {part.name: part.shape.kind for part in shape_of(record.schema).fields}
+        plain = {field: _plain(kinds[field], value) for field, value in example.items()}
+        own = {field: value for field, value in values.items() if field in kinds}
+        body = encode(record, {**plain, "event_id": str(uuid4()), **own})
+        return prefix(self._registry.register(declared.subject(record), record.schema)) + body
+
+
+def _plain(kind: str, value: Any) -> Any:
+    """Examples have bytes as text."""
+    if kind == "bytes" and value is not None:
+        return value.encode("latin-1")
+    return [one.encode("latin-1") if isinstance(one, str) else one for one in value] if kind == "array" else value
+
+
+def register(writer: Writer, number: int) -> None:
+    """A registration, each step in a transaction; of every third device it ends with a failed challenge."""
+    hardware, session = f"hw-{number}", str(uuid4())
+    about = {"hardware_id": hardware, "device_id": f"dev-{hardware}", "session_id": session, "owner": "ada"}
+
+    def step(name: str, seconds: float, topic: str = REGISTRATION, key: str = hardware, **values: Any) -> None:
+        writer.transaction(topic, key, (name, {**about, "occurred_at": BEGAN + int(seconds * SECOND), **values}))
+
+    claim = f"claim-{number}"
+    step("ClaimTokenIssued", 0, key=claim, claim_id=claim)
+    step("SessionOpened", 1, model="cam", capabilities=[])
+    step("CommandRefused", 1.5, key=claim, claim_id=claim, command="SpendClaim", code="REG-002")
+    step("ClaimSpent", 2, key=claim, claim_id=claim)
+    step("ChallengeIssued", 2, via="claim", claim_id=claim)
+    writer.transaction(REGISTRATION, hardware, ("DeviceActivated", about), commit=False)
+    if number % 3 == 0:
+        step("ChallengeFailed", 3, attempts_left=0)
+        return
+    step("ChallengePassed", 3 + number)
+    serial, ends = f"a{number}", BEGAN + 90 * 86_400 * SECOND
+    step("CertificateIssued", 4, LEDGER, "ledger", serial=serial, previous_serial=None, not_after=ends, key_hash=b"\1" * 32)
+    step("CertificateRecorded", 4 + number, serial=serial, purpose="registration")
+    step("DeviceActivated", 20)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    only = ("broker", "registry", "topics", "schemas", "redis", "clickhouse", "workers")
+    with running_stack(tmp_path_factory.mktemp("stack"), only=only) as running:
+        writer = Writer(running)
+        for number in range(DEVICES):
+            register(writer, number)
+        revoked = {"serial": "a1", "device_id": "dev-hw-1", "hardware_id": "hw-1", "reason": "key_compromise"}
+        writer.transaction(LEDGER, "ledger", ("CertificateRevoked", revoked), ("TreeHeadSigned", {}))
+        at = BEGAN + 30 * SECOND
+        writer.transaction(
+            SECURITY, "hw-9", ("SecurityEventRecorded", {"subject": "hw-9", "kind": "bad_csr", "occurred_at": at})
+        )
+        settle(running)
+        yield running
+
+
+def settle(stack: Stack) -> None:
+    """Wait until no view has anything left to fold: the positions are the ends of the log, behind the control records."""
+    log, until = compose.log_reader(stack.settings), time.monotonic() + 60
+    try:
+        while True:
+            found = [views.status(stack.settings, view, log) for view in CATALOGUE]
+            assert not any(view.halted for view in found), [view.halted for view in found]
+            if not any(view.lag for view in found):
+                return
+            assert time.monotonic() < until, found
+            time.sleep(0.2)
+    finally:
+        log.close()
+
+
+def document(stack: Stack, view: str, key: str) -> dict[str, Any]:
+    client = redis.Redis.from_url(stack.settings.redis, decode_responses=True)
+    try:
+        found: Any = client.hgetall(f"{view}:v{client.get(f'{view}:live') or 1}:doc:{key}")
+    finally:
+        client.close()
+    found.pop("_revision", None)
+    return payloads(found)
+
+
+def test_what_the_documents_say(stack: Stack) -> None:
+    device, failed, claim = (document(stack, "registrations", key) for key in ("hw-1", "hw-3", "claim-1"))
+    assert device["challenge"]["owner"] == "ada"
+    assert device["certificate"]["serial"] == "a1"
+    assert device["activation"]["occurred_at"] == BEGAN + 20 * SECOND
+    assert "activation" not in failed, "the transaction was aborted"
+    assert claim["spent"]["hardware_id"] == "hw-1"
+    assert claim["refusals.REG-002"] == 1
+    assert document(stack, "certificates", "a1")["revocation"]["reason"] == "key_compromise"
+    assert document(stack, "certificates", "a2")["certificate"]["key_hash"] == "01" * 32
+    assert document(stack, "certificates", "a2").keys().isdisjoint({"revocation", "superseded"})
+
+
+def queries() -> list[str]:
+    return re.findall(r"```sql\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+
+
+def test_the_queries_of_the_documents(stack: Stack) -> None:
+    settings = stack.settings
+    client = Client(settings.clickhouse, settings.clickhouse_port, database=settings.clickhouse_database)
+    try:
+        funnel, durations, refusals, expiry, security = (client.execute(sql) for sql in queries())
+    finally:
+        client.disconnect()
+    assert funnel == [(6, 6, 4, 4, 4, 2, 0.333)]
+    assert durations == [
+        ("ChallengeIssued", 6, 1.0, 1.0),
+        ("ChallengePassed", 4, 6.0, 7.0),
+        ("CertificateRecorded", 4, 7.0, 8.0),
+    ]
+    assert [row[:4] for row in refusals] == [("REG-002", "SpendClaim", 6, 6)]
+    assert [(row[1], sorted(row[2])) for row in expiry] == [(3, ["dev-hw-2", "dev-hw-4", "dev-hw-5"])]
+    assert [row[:3] for row in security] == [("bad_csr", "hw-9", 1)]
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_a_view_is_what_the_log_implies_and_a_rebuild_comes_to_the_same(stack: Stack, name: str) -> None:
+    view = next(view for view in CATALOGUE if view.name == name)
+    before = views.verify_view(stack.settings, view)
+    assert before.equal
+    assert before.keys > 0
+    _, records = views.rebuild_view(stack.settings, view, lambda progress: None)
+    assert records > 0
+    after = views.verify_view(stack.settings, view)
+    assert (after.equal, after.keys) == (True, before.keys)
+    settle(stack)
+
+
+def test_a_changed_document_is_found(stack: Stack) -> None:
+    client = redis.Redis.from_url(stack.settings.redis, decode_responses=True)
+    key = f"certificates:v{client.get('certificates:live') or 1}:doc:a1"
+    held: Any = client.hget(key, "revocation")
+    client.hset(key, "revocation", msgspec.json.encode({**msgspec.json.decode(held), "reason": "superseded"}).decode())
+    try:
+        assert views.verify_view(stack.settings, next(v for v in CATALOGUE if v.name == "certificates")).differing == ("a1",)
+    finally:
+        client.hset(key, "revocation", held)
+        client.close()
