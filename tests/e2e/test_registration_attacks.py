@@ -32,7 +32,8 @@ KILLS = 3
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    settings = Settings(limit_registrations=0, limit_heartbeats=0, limit_uploads=0)
+    views = "device_state,registrations,certificates"  # those in Redis
+    settings = Settings(limit_registrations=0, limit_heartbeats=0, limit_uploads=0, views=views)
     with running_stack(tmp_path_factory.mktemp("attacks"), only=PARTS, settings=settings) as running:
         yield running
 

@@ -129,7 +129,9 @@ def test_batches_aborts_and_restarts_leave_no_trace(play: tuple[list[list[Keyed]
     assert [_placeless(record) for record in tried.kept] == [_placeless(record) for record in straight.kept]
     assert tried.sent == straight.sent
     _check_repeats(tried)
-    assert tried.folded(tried.machine(), 0).snapshot() == other.snapshot()
+    folded = tried.folded(tried.machine(), 0)
+    assert folded.states == other.states
+    assert list(folded._answers.items()) == list(other._answers.items()), "the same is forgotten next"
 
 
 def _placeless(record: tuple[str, Event]) -> tuple[str, Any]:

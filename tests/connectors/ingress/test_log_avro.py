@@ -1,6 +1,7 @@
 """Pages as Avro files: what fastavro and polars read is what the log holds."""
 
 import io
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,6 +57,8 @@ def test_records_of_the_contract_come_back_whole(data: st.DataObject) -> None:
     decoded = [None if body is None else body[5:] for body in bodies]
     again = [None if one["value"] is None else written(record.schema, one["value"]) for one in found]
     assert again == decoded
+    if '"enum"' in json.dumps(record.schema):
+        return  # polars reads no enum within a record (1.x: it panics); other clients do
     frame = pl.read_avro(io.BytesIO(file))
     assert frame["offset"].to_list() == list(range(5, 5 + len(rows)))
     assert frame["key"].to_list() == [b"k"] * len(rows)
