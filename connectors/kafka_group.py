@@ -222,7 +222,7 @@ class GroupReader:
                 if self._slots.acquire(timeout=0.05):
                     return True
         finally:
-            # Where to go on is told, and not left to the client: what it counts is not always a record (connectors.log_ends).
+            # Where to go on is told, not left to the client: what it counts is not always a record (connectors.log_ends).
             self._each_assigned(self._consumer.seek)
             self._each_assigned(lambda partition: self._consumer.resume([partition]))
         return False
