@@ -1,12 +1,12 @@
 """Batches of a topic of several record types to columns: one frame, whatever the types of its records.
 
 The records of each type are decoded by themselves (`schemas.columns`), so that a batch costs one native call a type, and
-are put back into the order of the batch. The frame has the columns of all types of the topic; a record has nulls in those
-that its type lacks.
+are put back into the order of the batch; the records of a small batch one by one, which costs less than the calls. The
+frame has the columns of all types of the topic; a record has nulls in those that its type lacks.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -18,6 +18,9 @@ from schemas.wire import NotFramed, UnknownSchema, schema_id
 
 RECORD = "record"
 """The column that names the record type."""
+
+SMALL = 200
+"""Records of a batch that are read one by one. A type's columns cost 2 ms however few its records, a record alone 50 µs."""
 
 _WIDER: dict[frozenset[pl.DataType], pl.DataType] = {
     frozenset[pl.DataType]((pl.Int32(), pl.Int64())): pl.Int64(),
@@ -73,8 +76,9 @@ def _common(name: str, one: pl.DataType, other: pl.DataType, record: RecordType)
 class RecordsDecoder:
     """Decodes batches of a topic of several record types, written under any schemas of them. For one thread at a time."""
 
-    def __init__(self, records: Sequence[RecordType], schema_of: Callable[[int], Schema]) -> None:
+    def __init__(self, records: Sequence[RecordType], schema_of: Callable[[int], Schema], small: int = SMALL) -> None:
         """Raises `Unlike`, see `topic_schema`."""
+        self._small = small
         self._columns = topic_schema(records)
         self._names = {record.full_name: record.name for record in records}
         self._decoders = {record.name: ColumnDecoder(record, schema_of) for record in records}
@@ -92,6 +96,22 @@ class RecordsDecoder:
         return made
 
     def decode(self, values: Sequence[bytes | None]) -> Columns:
+        return self._by_record(values) if len(values) <= self._small else self._by_type(values)
+
+    def _by_record(self, values: Sequence[bytes | None]) -> Columns:
+        rows: list[dict[str, Any]] = []
+        faults: list[Fault] = []
+        for index, value in enumerate(values):
+            found = self._type(value)
+            read = self._decoders[found].row(index, value) if isinstance(found, str) and value is not None else found
+            if isinstance(read, dict):
+                rows.append({INDEX: index, RECORD: found, **read})
+            elif isinstance(read, Fault):
+                faults.append(Fault(index, read.reason, read.detail))
+        columns = {name: [row.get(name) for row in rows] for name in self._columns}
+        return Columns(pl.DataFrame(columns, schema=self._columns), tuple(faults))
+
+    def _by_type(self, values: Sequence[bytes | None]) -> Columns:
         places: dict[str, list[int]] = {}
         faults: list[Fault] = []
         for index, value in enumerate(values):

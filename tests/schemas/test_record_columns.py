@@ -13,7 +13,7 @@ from schemas.check import check
 from schemas.codec import Encoder
 from schemas.columns import INDEX, ColumnDecoder
 from schemas.contract import HERE, RecordType, Schema, load
-from schemas.record_columns import RECORD, RecordsDecoder, Unlike, decoder_of, topic_schema
+from schemas.record_columns import RECORD, SMALL, RecordsDecoder, Unlike, decoder_of, topic_schema
 from schemas.shape import shape_of
 from schemas.wire import UnknownSchema, prefix
 from tests.schemas.records import anything, same, within
@@ -49,10 +49,11 @@ def framed(draw: st.DrawFn) -> bytes | None:
     return {"whole": value, "cut": value[:-1], "frame": b"\1" + value[1:], "tombstone": None}[how]
 
 
-@given(st.lists(framed(), max_size=12))
+@pytest.mark.parametrize("small", [0, SMALL], ids=["by type", "one by one"])
+@given(values=st.lists(framed(), max_size=12))
 @settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-def test_rows_and_faults_are_those_of_the_record_types(values: list[bytes | None]) -> None:
-    columns = RecordsDecoder(TOPIC.records, schema_of).decode(values)
+def test_rows_and_faults_are_those_of_the_record_types(values: list[bytes | None], small: int) -> None:
+    columns = RecordsDecoder(TOPIC.records, schema_of, small).decode(values)
     rows: dict[int, dict[str, Any]] = {}
     reasons: dict[int, tuple[str, str]] = {}
     for i, value in enumerate(values):
