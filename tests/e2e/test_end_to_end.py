@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, Producer
 
 from connectors.registry import ConfluentRegistry
 from infra.stack.harness import Stack, running_stack
+from projections.catalogue import OF_UPLOADS
 from schemas import contract
 from schemas.codec import decode
 from schemas.wire import PREFIX_BYTES, prefix
@@ -79,7 +80,8 @@ def test_what_was_sent_is_acknowledged_logged_and_in_every_view_once(stack: Stac
 def test_every_view_is_what_the_log_implies(stack: Stack) -> None:
     found = report(stack, "projection", "verify", "--all")
     assert found["equal"] is True
-    assert all(view["keys"] > 0 and view["differing"] == [] for view in found["views"].values())
+    assert all(view["differing"] == [] for view in found["views"].values())
+    assert all(found["views"][projection.name]["keys"] > 0 for projection in OF_UPLOADS)
 
 
 def test_people_read_the_views_with_their_own_clients(stack: Stack) -> None:
