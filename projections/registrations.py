@@ -36,7 +36,7 @@ import polars as pl
 from projections.keyed import by_record
 from projections.projection import KEY, KeyedProjection
 from projections.updates import Add, Most, Newest, Update
-from schemas.registration_events import DeviceState
+from schemas.message_values import DeviceState
 
 TOPIC = "fleet.registration.events"
 SESSION = (

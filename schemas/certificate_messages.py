@@ -1,23 +1,7 @@
 """Commands and events of the certificate ledger, as the avsc of the same name declare them (field docs are there)."""
 
-from typing import Literal
-
+from schemas.message_values import KeyMode, Purpose, RevocationReason, Selector
 from schemas.messages import Command, Event
-
-Purpose = Literal["registration", "renewal", "rotation"]
-KeyMode = Literal["csr", "server"]
-RevocationReason = Literal[
-    "unspecified",
-    "key_compromise",
-    "ca_compromise",
-    "affiliation_changed",
-    "superseded",
-    "cessation_of_operation",
-    "certificate_hold",
-    "privilege_withdrawn",
-    "aa_compromise",
-]
-Selector = Literal["owner", "model", "all"]
 
 
 class IssueCertificate(Command, frozen=True, kw_only=True):

@@ -1,38 +1,7 @@
 """Commands of fleet.registration.commands, as the avsc of the same name declare them (field docs are there)."""
 
-from typing import Literal
-
+from schemas.message_values import Credential, DeviceState, KeyMode, Purpose, RegistrationType, RevocationReason
 from schemas.messages import Command
-
-RegistrationType = Literal["qr_code", "pin_code", "qr_with_pin_fallback"]
-Credential = Literal["token", "pin"]
-KeyMode = Literal["csr", "server"]
-Purpose = Literal["registration", "renewal", "rotation"]
-RevocationReason = Literal[
-    "unspecified",
-    "key_compromise",
-    "ca_compromise",
-    "affiliation_changed",
-    "superseded",
-    "cessation_of_operation",
-    "certificate_hold",
-    "privilege_withdrawn",
-    "aa_compromise",
-]
-DeviceState = Literal[
-    "uninitialized",
-    "initializing",
-    "setup_mode",
-    "configuring",
-    "connecting",
-    "network_ready",
-    "claiming",
-    "activating",
-    "operational",
-    "updating",
-    "reconnecting",
-    "error",
-]
 
 
 class PreRegisterDevice(Command, frozen=True, kw_only=True):

@@ -1,39 +1,7 @@
 """Events of fleet.registration.events, as the avsc of the same name declare them (field docs are there)."""
 
-from typing import Literal
-
+from schemas.message_values import Admission, Credential, DeviceState, KeyMode, Purpose, RegistrationType, RevocationReason
 from schemas.messages import Event
-
-RegistrationType = Literal["qr_code", "pin_code", "qr_with_pin_fallback"]
-Credential = Literal["token", "pin"]
-Admission = Literal["claim", "pre_registration"]
-KeyMode = Literal["csr", "server"]
-Purpose = Literal["registration", "renewal", "rotation"]
-RevocationReason = Literal[
-    "unspecified",
-    "key_compromise",
-    "ca_compromise",
-    "affiliation_changed",
-    "superseded",
-    "cessation_of_operation",
-    "certificate_hold",
-    "privilege_withdrawn",
-    "aa_compromise",
-]
-DeviceState = Literal[
-    "uninitialized",
-    "initializing",
-    "setup_mode",
-    "configuring",
-    "connecting",
-    "network_ready",
-    "claiming",
-    "activating",
-    "operational",
-    "updating",
-    "reconnecting",
-    "error",
-]
 
 
 class DevicePreRegistered(Event, frozen=True, kw_only=True):

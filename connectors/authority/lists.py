@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from connectors.authority.port import Revoked
 from connectors.authority.profiles import Parent
 from connectors.authority.signing import HASH, SigningKey
-from schemas.certificate_messages import RevocationReason
+from schemas.message_values import RevocationReason
 
 REASONS: dict[RevocationReason, x509.ReasonFlags] = {
     "unspecified": x509.ReasonFlags.unspecified,

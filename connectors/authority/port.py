@@ -5,7 +5,8 @@ from typing import NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from schemas.certificate_messages import IssueCertificate, RevocationReason
+from schemas.certificate_messages import IssueCertificate
+from schemas.message_values import RevocationReason
 
 
 class Refused(Exception):

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.certificate_messages import RevocationReason, Selector
-from schemas.registration_commands import DeviceState, RegistrationType
+from schemas.message_values import DeviceState, RegistrationType, RevocationReason, Selector
 
 _ID = r"^(?!claim-)[A-Za-z0-9][A-Za-z0-9._:-]{0,123}$"
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"

@@ -20,10 +20,10 @@ from schemas.certificate_messages import (
     MassRevocationConfirmed,
     MassRevocationRequested,
     RequestMassRevocation,
-    RevocationReason,
     RevokeCertificate,
     SignTreeHead,
 )
+from schemas.message_values import RevocationReason
 from schemas.messages import Command
 from schemas.transparency.entries import Certified, Leaf
 from streams.identities import headers

@@ -15,10 +15,9 @@ from schemas.certificate_messages import (
     ExceptionGranted,
     MassRevocationConfirmed,
     MassRevocationRequested,
-    RevocationReason,
-    Selector,
     TreeHeadSigned,
 )
+from schemas.message_values import RevocationReason, Selector
 from schemas.transparency.entries import Certified, Leaf, canonical
 from schemas.transparency.merkle import Tree, leaf_hash, restored
 

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from connectors import keys
 from connectors.csr import requested_key
 from schemas import registration_events as events
+from schemas.message_values import DeviceState
 from schemas.messages import Event
-from schemas.registration_commands import DeviceState
 from streams.registration.lifecycle import FIRST
 from streams.registration.state import Challenge, Device, GivenUp, PreRegistration, Renewal, Session
 

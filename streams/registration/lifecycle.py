@@ -8,7 +8,7 @@ that decision, and `path` says that every one of them is a walk of legal steps.
 from collections import deque
 from collections.abc import Mapping
 
-from schemas.registration_commands import DeviceState
+from schemas.message_values import DeviceState
 
 FIRST: DeviceState = "uninitialized"
 """The state of a device that nothing was heard of."""

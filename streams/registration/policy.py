@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from connectors.csr import requested_key
 from schemas.certificate_messages import IssueCertificate, RevokeCertificate
+from schemas.message_values import RevocationReason
 from schemas.messages import Event
-from schemas.registration_commands import AdmitClaim, RevocationReason
+from schemas.registration_commands import AdmitClaim
 from schemas.registration_events import ChallengePassed, ClaimSpent, CommandRefused, DeviceReset, RenewalRequested
 from streams.identities import follow_up_headers
 from streams.machine import Addressed

@@ -9,15 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from connectors import keys
 from connectors.csr import BadCsr, checked_csr
 from schemas import proofs
+from schemas.message_values import Admission
 from schemas.registration_commands import AdmitClaim, ConfirmChallenge, OpenSession, PreRegisterDevice, ProvePossession
-from schemas.registration_events import (
-    Admission,
-    ChallengeFailed,
-    ChallengeIssued,
-    ChallengePassed,
-    DevicePreRegistered,
-    SessionOpened,
-)
+from schemas.registration_events import ChallengeFailed, ChallengeIssued, ChallengePassed, DevicePreRegistered, SessionOpened
 from streams.identities import headers
 from streams.registration.claims import NONCE_BYTES
 from streams.registration.lifecycle import IN_SERVICE

@@ -8,8 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from schemas.registration_commands import DeviceState, KeyMode, Purpose
-from schemas.registration_events import Admission
+from schemas.message_values import Admission, DeviceState, KeyMode, Purpose
 from streams.registration.lifecycle import FIRST
 
 PIN_ATTEMPTS = 5

@@ -17,8 +17,9 @@ from infra.simulator.journal import JournalWriter, Registered
 from schemas.certificate_messages import CertificateIssued
 from schemas.contract import load
 from schemas.log import TopicPartition
+from schemas.message_values import Purpose
 from schemas.messages import Messages
-from schemas.registration_events import CertificateRecorded, Purpose
+from schemas.registration_events import CertificateRecorded
 
 CONTRACT = load()
 ONE, TWO = Registered("SN-1", "dev-1", "a1", 0), Registered("SN-2", "dev-2", "a2", 1)

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from schemas.registration_commands import DeviceState
+from schemas.message_values import DeviceState
 from streams.registration.lifecycle import FIRST, IN_SERVICE, SERVERS, TRANSITIONS, legal, path, reportable
 
 STATES: tuple[DeviceState, ...] = get_args(DeviceState)
