@@ -96,7 +96,8 @@ class KafkaTransactions:
             failures = self._produce(producer, records, offsets, deadline)
             following = [KafkaPartition(*source, offset) for source, offset in consumed.items()]
             self._insist(lambda: producer.send_offsets_to_transaction(following, member, _left(deadline)), deadline)
-            producer.flush(_left(deadline))
+            if producer.flush(_left(deadline)):
+                failures.append(KafkaError(KafkaError._TIMED_OUT))
             if failures:
                 raise KafkaException(failures[0])
         except KafkaException as failure:
