@@ -4,6 +4,7 @@ For the view `telemetry` in the database `fleetlog`, version 1:
 
     fleetlog.telemetry_v1            its rows (ReplacingMergeTree: a row written twice is one row after FINAL)
     fleetlog.telemetry_v1_positions  the offset that follows the last folded one, per partition
+    fleetlog.telemetry_v1_facts      what is noted about the version; the row with the greatest `turn` counts
     fleetlog.telemetry               what readers read: a VIEW on the rows of the live version
 
 Types: LowCardinality(String) for labels, DateTime64(6, 'UTC') for timestamps, Nullable where a column may be null.
@@ -53,7 +54,7 @@ class Statements:
 
     def __init__(self, database: str, table: Table) -> None:
         for name in (database, table.name):
-            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or re.search(r"_v\d+(_positions)?$", name):
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or re.search(r"_v\d+(_positions|_facts)?$", name):
                 raise ValueError(f"not a name for a database or view: {name!r}")
         check_table(table)
         self.database, self.table = database, table
@@ -72,6 +73,10 @@ class Statements:
     def positions(self, version: int) -> str:
         """The name of a version's table of positions."""
         return f"{self.view}_v{version}_positions"
+
+    def facts(self, version: int) -> str:
+        """The name of a version's table of facts."""
+        return f"{self.view}_v{version}_facts"
 
     def create_database(self) -> str:
         return f"CREATE DATABASE IF NOT EXISTS {self.database} ENGINE = Atomic"
@@ -95,6 +100,13 @@ COMMENT {quote(f"Version {version} of the view {self.table.name}. Read through {
 ) ENGINE = ReplacingMergeTree(next_offset)
 ORDER BY (topic, partition)
 COMMENT {quote(f"The offset of the next record to fold, per partition, for version {version} of {self.table.name}.")}"""
+
+    def create_facts(self, version: int) -> str:
+        return f"""CREATE TABLE IF NOT EXISTS {self.facts(version)} (
+    name String, value Nullable(String), turn UInt64
+) ENGINE = ReplacingMergeTree(turn)
+ORDER BY name
+COMMENT {quote(f"What is noted about version {version} of {self.table.name}; a null takes a fact back.")}"""
 
     def create_view(self, version: int, replace: bool) -> str:
         """Replaced in one atomic step (the database's engine is Atomic)."""
@@ -122,7 +134,7 @@ COMMENT {quote(f"The offset of the next record to fold, per partition, for versi
         return int(found[1])
 
     def tables(self) -> str:
-        pattern = quote(rf"^{self.table.name}_v\d+(_positions)?$")
+        pattern = quote(rf"^{self.table.name}_v\d+(_positions|_facts)?$")
         return f"SELECT name FROM system.tables WHERE database = {quote(self.database)} AND match(name, {pattern})"
 
     def drop(self, version: int) -> list[str]:
@@ -130,7 +142,7 @@ COMMENT {quote(f"The offset of the next record to fold, per partition, for versi
         records whose rows are gone."""
         return [
             f"DROP TABLE IF EXISTS {name} SYNC SETTINGS max_table_size_to_drop = 0"
-            for name in (self.positions(version), self.rows(version))
+            for name in (self.positions(version), self.facts(version), self.rows(version))
         ]
 
     def insert_rows(self, version: int) -> str:
@@ -153,6 +165,20 @@ COMMENT {quote(f"The offset of the next record to fold, per partition, for versi
         unknown = " AND ".join(f"NOT ({_of(source)})" for source in stored) or "1"
         condition = " OR ".join([*known, f"({unknown})"])
         return f"SELECT topic, partition, max(offset) + 1 FROM {self.rows(version)} WHERE {condition} GROUP BY 1, 2"
+
+    def noted(self, version: int) -> str:
+        return f"SELECT name, value FROM {self.facts(version)} FINAL"
+
+    def note(self, version: int, facts: Mapping[str, str | None]) -> str:
+        """One block, so that the facts are there together or not at all. Turns count up in the table itself: a clock that
+        is set back takes nothing back."""
+        names = ", ".join(quote(name) for name in facts)
+        values = ", ".join("NULL" if value is None else quote(value) for value in facts.values())
+        turn = f"(SELECT max(turn) + 1 FROM {self.facts(version)})"
+        return (
+            f"INSERT INTO {self.facts(version)} (name, value, turn) "
+            f"SELECT fact.1, fact.2, {turn} FROM (SELECT arrayJoin(arrayZip([{names}], [{values}])) AS fact)"
+        )
 
     def digests(self, version: int, until: Mapping[TopicPartition, int]) -> str:
         """Per key: the count of its rows and two independent 64-bit hashes of them, one summed, one xored. FINAL leaves one

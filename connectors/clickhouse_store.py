@@ -71,6 +71,7 @@ class ClickHouseRowStore:
         self._server.query(self._sql.create_database())
         self._server.query(self._sql.create_rows(version))
         self._server.query(self._sql.create_positions(version))
+        self._server.query(self._sql.create_facts(version))
         existing = self._server.query(self._sql.existing_columns(version))
         if sorted(existing) != sorted(self._sql.columns):
             different = sorted(set(existing) ^ set(self._sql.columns))
@@ -86,6 +87,19 @@ class ClickHouseRowStore:
             return {}
         self._known.update({(version, source): offset for source, offset in positions.items()})
         return positions
+
+    def facts(self, version: int) -> dict[str, str]:
+        try:
+            return {name: value for name, value in self._server.query(self._sql.noted(version)) if value is not None}
+        except Gone:
+            return {}
+
+    def note(self, version: int, facts: Mapping[str, str | None]) -> None:
+        if not self._server.query(self._sql.existing_columns(version)):
+            raise Superseded(f"{self._sql.view}: version {version} was dropped or never prepared")
+        if facts:
+            self._server.query(self._sql.create_facts(version))  # a version of before there were facts has no such table
+            self._server.query(self._sql.note(version, facts))
 
     def promote(self, version: int) -> None:
         # Asked for, as a view with declared columns is made without a look at the table.

@@ -28,6 +28,7 @@ class _Version(Generic[T]):
 
     content: dict[Any, T] = field(default_factory=dict)
     positions: dict[TopicPartition, int] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 class _MemoryViews(Generic[T]):
@@ -70,6 +71,15 @@ class _MemoryViews(Generic[T]):
 
     def positions(self, version: int) -> dict[TopicPartition, int]:
         return dict(self._read(version).positions)
+
+    def facts(self, version: int) -> dict[str, str]:
+        return dict(self._read(version).facts)
+
+    def note(self, version: int, facts: Mapping[str, str | None]) -> None:
+        with self._lock:
+            target = self._written(version)
+            noted = {**target.facts, **facts}
+            target.facts = {name: text for name, text in noted.items() if text is not None}
 
     def promote(self, version: int) -> None:
         self._answer()

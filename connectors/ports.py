@@ -75,6 +75,16 @@ class ViewStore(Protocol):
     def positions(self, version: int) -> dict[TopicPartition, int]:
         """For each partition that was read, the offset of the next record to fold. Absent: none was folded yet."""
 
+    def facts(self, version: int) -> dict[str, str]:
+        """What is noted about `version` (how it was made, its state): name -> text. Empty for one that is not there."""
+
+    def note(self, version: int, facts: Mapping[str, str | None]) -> None:
+        """Note facts about `version`, all of them in one atomic step; None removes a fact. `drop` removes them all.
+
+        Raises:
+            Superseded: the version was dropped or never prepared.
+        """
+
     def promote(self, version: int) -> None:
         """Make `version` the live one, atomically for readers."""
 

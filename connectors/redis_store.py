@@ -4,6 +4,7 @@ Layout, for the view `device_state` in version 1:
 
     device_state:v1:doc:KEY     hash: the document's fields, and its revision in `_revision`
     device_state:v1:positions   hash: "topic/partition" -> offset of the next record to fold
+    device_state:v1:facts       hash: what is noted about the version
     device_state:live           the version that readers see; absent: 1
     device_state:versions       set: versions that are prepared
     device_state:dropping       set: versions whose documents are being deleted
@@ -80,12 +81,24 @@ class RedisKeyedStore:
             stored: dict[Any, Any] = self._redis.hgetall(self._positions(version))
         return {TopicPartition.parse(source.decode()): int(offset) for source, offset in stored.items()}
 
+    def facts(self, version: int) -> dict[str, str]:
+        with answering():
+            noted: dict[Any, Any] = self._redis.hgetall(self._facts(version))
+        return {name.decode(): text.decode() for name, text in noted.items()}
+
+    def note(self, version: int, facts: Mapping[str, str | None]) -> None:
+        flat = [text for name, text in facts.items() if text is not None for text in (name, text)]
+        removed = [name for name, text in facts.items() if text is None]
+        arguments: list[str | int | bytes] = [version, msgspec.msgpack.encode(flat), msgspec.msgpack.encode(removed)]
+        if not self._run("note", [self._facts(version), self._versions], arguments):
+            raise Superseded(f"{self._view}: version {version} was dropped or never prepared")
+
     def promote(self, version: int) -> None:
         if not self._run("promote", [self._versions, self._live], [version]):
             raise ValueError(f"{self._view}: version {version} was never prepared")
 
     def drop(self, version: int) -> None:
-        names = [self._versions, self._live, self._positions(version), self._dropping]
+        names = [self._versions, self._live, self._positions(version), self._dropping, self._facts(version)]
         if not self._run("retire", names, [version]):
             raise ValueError(f"{self._view}: version {version} is live")
         self._erase(version)
@@ -162,6 +175,9 @@ class RedisKeyedStore:
 
     def _positions(self, version: int) -> str:
         return f"{self._view}:v{version}:positions"
+
+    def _facts(self, version: int) -> str:
+        return f"{self._view}:v{version}:facts"
 
 
 def _wire(key: str, change: Change) -> tuple[str, int, list[str], list[str]]:

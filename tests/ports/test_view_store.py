@@ -94,6 +94,39 @@ def test_the_live_version_is_not_dropped(view: Opened, promoted: bool) -> None:
     assert store.positions(1) == {A: 3}
 
 
+def test_facts_are_noted_changed_and_removed_together_and_per_version(view: Opened) -> None:
+    store = view.open()
+    for version in (1, 11):
+        store.prepare(version)
+    assert store.facts(1) == {} == store.facts(7)
+    awkward = {"it's": "a \\ and 'quotes'\n\t%s {}", "empty": "", "snow": "\u2603"}
+    store.note(1, {"state": "building", "records": "3", **awkward})
+    store.note(11, {"state": "ready"})
+    assert store.facts(1) == {"state": "building", "records": "3", **awkward} == view.open().facts(1)
+    store.note(1, {"state": "live", "records": None, "never": None, "empty": None})
+    view.open().note(1, {"state": "retired"})
+    store.note(1, {})
+    store.note(11, {"gone": None})
+    assert store.facts(1) == {"state": "retired", "it's": awkward["it's"], "snow": awkward["snow"]}
+    assert store.facts(11) == {"state": "ready"}
+    assert store.positions(1) == {}
+
+
+def test_facts_go_with_their_version_and_are_not_noted_without_it(view: Opened) -> None:
+    store, other = view.open(), view.open()
+    for version in (1, 2):
+        store.prepare(version)
+    store.note(2, {"state": "failed"})
+    store.drop(2)
+    for version in (2, 3):
+        with pytest.raises(Superseded):
+            other.note(version, {"state": "building"})
+    assert store.facts(2) == {}
+    assert store.versions() == [1]
+    store.prepare(2)
+    assert other.facts(2) == {}
+
+
 def test_a_dropped_version_can_be_prepared_anew_and_is_empty(view: Opened) -> None:
     store, other = view.open(), view.open()
     for version in (1, 2):
