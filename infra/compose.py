@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from connectors.clickhouse_store import ClickHouseRowStore
-from connectors.corrections import CorrectedLog, entries
+from connectors.corrections import CorrectedLog, end_of_corrections, entries
 from connectors.dead_letters import KafkaDeadLetters
 from connectors.group_options import GroupOptions
 from connectors.kafka_group import GroupReader
@@ -44,6 +44,15 @@ def log_reader(settings: Settings, corrections: int = 0) -> LogReader:
     except BaseException:
         log.close()
         raise
+
+
+def newest_corrections(settings: Settings) -> int:
+    """The offset that the next correction will get. Raises Away."""
+    log = KafkaLog(settings.kafka)
+    try:
+        return end_of_corrections(log)
+    finally:
+        log.close()
 
 
 def corrections_until(settings: Settings, log: LogReader, until: int) -> Corrections:
