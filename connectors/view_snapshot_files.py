@@ -172,9 +172,10 @@ def _write(into: BinaryIO, head: Head, entries: Iterable[Entry]) -> Head:
     last = ""
     compress = zstandard.ZstdCompressor(level=LEVEL).compress
     for group in _groups(entries):
-        if blocks and group[0].key <= last:
+        keys = [one.key for one in group]
+        if keys != sorted(set(keys)) or (blocks and keys[0] <= last):
             raise ValueError("the entries of a snapshot ascend by key")
-        last = group[-1].key
+        last = keys[-1]
         packed = compress(_pack(group))
         event, received = max(one.event for one in group), max(one.received for one in group)
         blocks.append(Block(group[0].key, into.tell(), len(packed), event, received, hashlib.sha256(packed).digest()))

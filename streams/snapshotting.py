@@ -1,6 +1,6 @@
 """Making snapshots of views: the snapshot before and what the log holds since then, and nothing else."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -13,7 +13,6 @@ from projections.projection import KEY, KeyedProjection
 from schemas.log import TopicPartition
 from schemas.record_columns import BatchDecoder
 from streams.as_of_frames import Frames, Stretch
-from streams.corrected import Corrections
 
 MOST_SPANS = 64
 """Of a partition; beyond, neighbours become one."""
@@ -21,15 +20,24 @@ NEVER = 2**63 - 1
 """The earliest time in a span that holds nothing to fold."""
 
 
+def _nothing(offset: int) -> Iterable[tuple[TopicPartition, int]]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What snapshots and as-of of one view are made with."""
+    """What snapshots and as-of of one view are made with.
+
+    The records of `log` count as the corrections before the offset `corrections` of their topic say. `corrected(offset)`
+    gives the positions that the corrections between that and another offset are about.
+    """
 
     projection: KeyedProjection
     log: LogReader
     decoders: Mapping[str, BatchDecoder]
     snapshots: ViewSnapshots
-    corrections: Corrections
+    corrections: int = 0
+    corrected: Callable[[int], Iterable[tuple[TopicPartition, int]]] = _nothing
 
 
 class LogTooShort(ValueError):
@@ -59,9 +67,10 @@ def _fault(parts: Parts, head: Head, bounds: Bounds) -> str:
     for source, position in head.positions.items():
         if position > ends.get(source, 0):
             return f"is of another log: it reaches to {position} of {source}, the log to {ends.get(source, 0)}"
-    for corrected, offset in parts.corrections.since(head.corrections):
-        if offset < head.positions.get(str(corrected), 0):
-            return f"was made before {corrected}@{offset} was corrected"
+    if head.corrections != parts.corrections:
+        for corrected, offset in parts.corrected(head.corrections):
+            if offset < head.positions.get(str(corrected), 0):
+                return f"was made under other corrections of {corrected}:{offset}"
     return ""
 
 
@@ -73,8 +82,6 @@ def make(parts: Parts, now: int) -> Head:
         Unusable: the newest snapshot was damaged; it is named, and has to be dropped.
     """
     projection, bounds = parts.projection, parts.log.bounds(parts.projection.topics)
-    # Read before the records: of a correction that comes meanwhile the snapshot then does not claim to know.
-    corrections = parts.corrections.end()
     heads, _ = usable(parts, bounds)
     before = heads[0] if heads else None
     growth = _Growth(projection, before, {topic: _count(bounds, topic) for topic in projection.topics})
@@ -95,7 +102,7 @@ def make(parts: Parts, now: int) -> Head:
         made_at=now,
         positions={str(source): end for source, (_, end) in bounds.items()},
         records=frames.read + (before.records if before else 0),
-        corrections=corrections,
+        corrections=parts.corrections,
         spans=growth.spans,
         routed=growth.routed,
     )

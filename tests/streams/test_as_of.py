@@ -1,8 +1,8 @@
 """As of a time equals the fold of exactly the records that happened and were received by then, with any snapshots."""
 
 import random
-import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -25,7 +25,6 @@ from schemas.log import TopicPartition
 from schemas.record_columns import decoder_of
 from schemas.wire import prefix
 from streams.as_of import AsOf, BeforeTheLog
-from streams.corrected import NoCorrections
 from streams.snapshotting import LogTooShort, Parts, make, thin
 from tests.projections.lifecycle import CONTRACT, LEDGER, REGISTRATION, Logged, frame
 from tests.projections.lifecycle import logs as lifecycle_logs
@@ -62,7 +61,7 @@ def written(draw: st.DrawFn, routed: bool) -> list[Written]:
 
 def parts(projection: KeyedProjection = DEVICE_STATE, snapshots: Any = None) -> Parts:
     log = MemoryLog(dict.fromkeys(projection.topics, 2), batch_records=3)
-    return Parts(projection, log, DECODERS, snapshots or MemoryViewSnapshots(), NoCorrections())
+    return Parts(projection, log, DECODERS, snapshots or MemoryViewSnapshots())
 
 
 def log_of(made: Parts) -> MemoryLog:
@@ -161,7 +160,7 @@ def test_views_of_deciders_events_are_what_the_definition_says(
 ) -> None:
     log = data.draw(lifecycle_logs(topic, 2))
     decoders = {topic: decoder_of(CONTRACT.topics[topic], SCHEMAS.__getitem__)}
-    made = Parts(view, MemoryLog({topic: 2}), decoders, MemoryViewSnapshots(), NoCorrections())
+    made = Parts(view, MemoryLog({topic: 2}), decoders, MemoryViewSnapshots())
     for one in log:
         value = prefix(NUMBERS[one.record]) + avro(CONTRACT.records[one.record], one.values)
         log_of(made).append(TopicPartition(topic, one.partition), b"key", value, one.offset)
@@ -236,23 +235,26 @@ def test_a_snapshot_outlives_the_records_that_it_is_of() -> None:
         make(made, 3)
 
 
-def test_a_snapshot_of_another_log_revision_or_before_a_correction_is_named_and_not_used() -> None:
-    class OneCorrection(NoCorrections):
-        def since(self, offset: int) -> list[tuple[TopicPartition, int]]:
-            return [(source, 0)] if offset == 0 else []
-
+def test_a_snapshot_of_another_log_or_under_other_corrections_is_named_and_not_used() -> None:
     made, entry = parts(), telemetry("dev-1", 1)
-    source = entry.source
     write(made, [entry], {0})
+    other_log = replace(made, log=parts().log)
+    corrected = replace(made, corrections=3, corrected=lambda offset: [(entry.source, 0)])
     for changed, why in (
-        (Parts(made.projection, parts().log, DECODERS, made.snapshots, NoCorrections()), "is of another log"),
-        (Parts(made.projection, made.log, DECODERS, made.snapshots, OneCorrection()), "was made before .* was corrected"),
+        (other_log, "is of another log"),
+        (corrected, "was made under other corrections of fleet.telemetry/"),
     ):
         told = AsOf(changed).document("dev-1", Moment(9, 9))[1]
         assert told.snapshot is None
         (unusable,) = told.unusable
-        assert unusable.startswith("device_state/1: ")
-        assert re.search(why, unusable)
+        assert unusable.startswith(f"device_state/1: {why}")
+
+
+def test_corrections_of_records_behind_a_snapshot_leave_it_usable() -> None:
+    made, entry = parts(), telemetry("dev-1", 1)
+    write(made, [entry, entry], {0})
+    later = replace(made, corrections=3, corrected=lambda offset: [(entry.source, 1)])
+    assert AsOf(later).document("dev-1", Moment(9, 9))[1].snapshot == 1
 
 
 def test_bad_records_are_left_out() -> None:
