@@ -3,7 +3,6 @@
 That is: a string as its length (unsigned LEB128) and its UTF-8 bytes; a long, and a timestamp as microseconds, as 8 bytes,
 signed, little-endian; a double as its 8 bytes (IEEE 754, little-endian); a boolean as one byte; an array as its length
 (LEB128) and its elements; a nullable column with one byte before it, 1 for null (and nothing after it), else 0.
-https://clickhouse.com/docs/interfaces/formats/RowBinary
 """
 
 import hashlib
