@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from connectors.partitioner import partition_of
 from connectors.ports import Document
 from connectors.view_snapshots import Entry, Head, Unusable
 from projections.as_of import EVENT, RECEIVED, Delta, Moment, counting
 from projections.projection import KEY
 from schemas.log import TopicPartition
 from schemas.moments import text
+from schemas.partitioner import partition_of
 from streams.as_of_frames import Frames, Wanted, unskipped
 from streams.snapshotting import NEVER, Bounds, LogTooShort, Parts, merged, usable
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from connectors.partitioner import partition_of
 from connectors.ports import LogReader
 from connectors.view_snapshots import Entry, Head, Span, Unusable, ViewSnapshots
 from projections.as_of import EVENT, RECEIVED, Delta, kept
 from projections.projection import KEY, KeyedProjection
 from schemas.log import TopicPartition
+from schemas.partitioner import partition_of
 from schemas.record_columns import BatchDecoder
 from streams.as_of_frames import Frames, Stretch
 

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.memory import MemoryLog
-from connectors.partitioner import partition_of
 from connectors.view_snapshot_files import ViewSnapshotFiles
 from connectors.view_snapshots import MemoryViewSnapshots
 from projections import device_state
@@ -22,6 +21,7 @@ from projections.projection import KeyedProjection
 from projections.updates import changes
 from schemas.codec import encode as avro
 from schemas.log import TopicPartition
+from schemas.partitioner import partition_of
 from schemas.record_columns import decoder_of
 from schemas.wire import prefix
 from streams.as_of import AsOf, BeforeTheLog
