@@ -274,6 +274,7 @@ class GroupReader:
         for table in (self._epochs, self._folded):
             table.pop(source, None)
         self._collected.forget(source)
+        self._ends.forget(source)
 
     def _restart(self, sources: Sequence[TopicPartition]) -> None:
         starts = self._stored(sources)
