@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from infra.cli import (
+    as_of,
     authority,
     bench,
     ca,
@@ -21,6 +22,7 @@ from infra.cli import (
     registry,
     schema,
     simulate,
+    snapshot,
     stack,
     topics,
     witness,
@@ -43,6 +45,8 @@ COMMANDS = (
     simulate,
     reconcile,
     projection,
+    as_of,
+    snapshot,
     decider,
     bench,
     chaos,
