@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from infra.cli import (
+    archive,
     authority,
     bench,
     ca,
@@ -43,6 +44,7 @@ COMMANDS = (
     simulate,
     reconcile,
     projection,
+    archive,
     decider,
     bench,
     chaos,

@@ -87,9 +87,10 @@ def test_a_channel_says_what_topics_toml_says(made: dict[str, Any]) -> None:
         "device",
         "BACKWARD_TRANSITIVE",
     )
+    assert channel["description"].endswith("kept for 30 days, then in the archive.")
     kafka = channel["bindings"]["kafka"]
     assert kafka["partitions"] == 6
-    settings = {"cleanup.policy": ["delete"], "retention.ms": 30 * DAY, "max.message.bytes": 12_000_000}
+    settings = {"cleanup.policy": ["delete"], "retention.ms": -1, "max.message.bytes": 12_000_000}
     assert kafka["topicConfiguration"] == settings
     registrations = made["channels"]["fleet.registration.events"]["bindings"]["kafka"]["topicConfiguration"]
     assert registrations["retention.ms"] == -1
