@@ -50,13 +50,25 @@ class Loaded:
     revision: int
 
 
+class Leaf(NamedTuple):
+    """The hash of a document, and the bucket that its key falls into (projections.canonical)."""
+
+    bucket: int
+    hash: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a commit does to one document: fields to set and fields to delete, if its revision still is `revision`."""
+    """What a commit does to one document: fields to set and fields to delete, if its revision still is `revision`.
+
+    `leaf` is the hash of the document as it is then, kept beside it (connectors.leaves). Whoever folds gives it; a document
+    that is written without is found by the next check, as one that somebody wrote by hand is.
+    """
 
     revision: int
     put: Mapping[str, str]
     remove: Sequence[str] = field(default=())
+    leaf: Leaf | None = None
 
 
 class ViewStore(Protocol):

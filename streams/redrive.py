@@ -21,7 +21,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from connectors.corrections import CorrectedLog
-from connectors.ports import Change, Conflict, Document, KeyedStore, Loaded, LogReader, Moved, RowStore, ViewStore
+from connectors.ports import Change, Conflict, Document, KeyedStore, Leaf, Loaded, LogReader, Moved, RowStore, ViewStore
+from projections.canonical import bucket_of, document_leaf
 from projections.projection import KEY, KeyedProjection, Projection, RowProjection, with_position
 from schemas.corrections import FACT, Corrections, made_with
 from schemas.log import Batch, TopicPartition
@@ -132,10 +133,11 @@ class Redrive:
             return True
         gone = [name for name in loaded.document if name not in document]
         changed = {name: text for name, text in document.items() if loaded.document.get(name) != text}
+        leaf = Leaf(bucket_of(key, self.projection.partitions), document_leaf(key, document))  # type: ignore[union-attr]
         for _ in range(MOST_ATTEMPTS):
             source, position = next(iter(sorted(store.positions(version).items())))
             try:
-                store.commit(version, source, position, position, {key: Change(loaded.revision, changed, gone)})
+                store.commit(version, source, position, position, {key: Change(loaded.revision, changed, gone, leaf)})
                 return True
             except Conflict:
                 return False
