@@ -7,7 +7,7 @@ from pathlib import Path
 from connectors.archive import Archive
 from connectors.archived_log import ArchivedLog
 from connectors.clickhouse_store import ClickHouseRowStore
-from connectors.corrections import CorrectedLog, entries
+from connectors.corrections import CorrectedLog, end_of_corrections, entries
 from connectors.dead_letters import KafkaDeadLetters
 from connectors.folder_objects import FolderObjects
 from connectors.group_options import GroupOptions
@@ -70,6 +70,15 @@ def archive(settings: Settings) -> Archive:
         raise SettingError(f"FLEETLOG_ARCHIVE is {settings.archive!r}, neither a folder nor s3://BUCKET/PREFIX")
     keys = settings.archive_access_key, settings.archive_secret_key
     return Archive(S3Objects(S3Options(bucket, prefix, settings.archive_endpoint, settings.archive_region, *keys)))
+
+
+def newest_corrections(settings: Settings) -> int:
+    """The offset that the next correction will get. Raises Away."""
+    log = KafkaLog(settings.kafka)
+    try:
+        return end_of_corrections(log)
+    finally:
+        log.close()
 
 
 def corrections_until(settings: Settings, log: LogReader, until: int) -> Corrections:

@@ -16,6 +16,9 @@ from schemas.log import Batch, TopicPartition, offsets_of
 
 CORRECTIONS_TOPIC = "fleet.corrections"
 
+FACT = "corrections"
+"""The fact of a view's version that says which corrections are in it: all before this offset of their topic."""
+
 
 class MisplacedCorrection(ValueError):
     """A correction is about a record that does not lie where it says; the message names both."""
@@ -27,6 +30,11 @@ class Entry:
 
     at: int
     correction: Correction
+
+
+def made_with(facts: Mapping[str, str]) -> int:
+    """Of the facts of a view's version: the offset before which all corrections are in it; 0 where none is."""
+    return int(facts.get(FACT, "0"))
 
 
 def digest(value: bytes | None) -> str | None:

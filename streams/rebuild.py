@@ -45,9 +45,11 @@ def rebuild(
     log: LogReader,
     make_runner: Callable[[int], Runner],
     report: Callable[[Progress], None] = lambda progress: None,
+    facts: Mapping[str, str] | None = None,
 ) -> tuple[int, int]:
     """Build a new version from the whole log and promote it; returns (version, records read).
 
+    `facts` say how it is made, such as with which corrections `log` gives out its records; the version keeps them.
     Versions older than the one that was live are dropped; that one is kept, as a worker may still be writing to it.
 
     Raises:
@@ -59,6 +61,7 @@ def rebuild(
     store.prepare(version)
     progress = Progress(report)
     try:
+        store.note(version, facts or {})
         _chase(projection, store, log, make_runner(version), old, progress)
     except BaseException:
         store.drop(version)

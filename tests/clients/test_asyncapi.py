@@ -17,7 +17,6 @@ from tests.connectors.ingress.served import options, serving
 
 CONTRACT = load()
 ADDRESSES = Addresses("one:9092,two:9092", "http://registry:8081")
-DAY = 86_400_000
 
 
 @pytest.fixture(scope="module")
