@@ -60,6 +60,8 @@ class Settings:
     dead_letter_run: int = 1_000  # a view halts after so many bad records in a row in one partition
     dead_letter_ratio: float = 0.5  # ... or when more than this share of the last dead_letter_window was bad
     dead_letter_window: int = 10_000
+    rebuild_records: int = 200_000  # most records that a rebuild folds in one piece; bounds its memory
+    rebuild_stall_seconds: float = 60.0  # a rebuild that makes no progress for so long has failed
 
     request_deadline: float = 10.0  # the ingress answers 503 when the broker has not acknowledged by then
     max_body_bytes: int = 10_000_000

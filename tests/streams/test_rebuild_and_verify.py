@@ -15,8 +15,10 @@ from connectors.ports import Change, Document
 from projections import device_state
 from projections.catalogue import DEVICE_STATE
 from schemas.log import TopicPartition
+from streams.folding import fold_here
 from streams.limits import Limit
-from streams.rebuild import rebuild
+from streams.promotion import promote
+from streams.rebuild import Parts, rebuild
 from streams.runner import Runner, writer
 from streams.verify import verify_keyed, verify_rows
 from tests.projections.records import logs
