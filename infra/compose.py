@@ -4,18 +4,23 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from connectors.clickhouse_store import ClickHouseRowStore
+from connectors.corrections import CorrectedLog, end_of_corrections, entries
 from connectors.dead_letters import KafkaDeadLetters
 from connectors.group_options import GroupOptions
 from connectors.kafka_group import GroupReader
 from connectors.kafka_log import KafkaLog
-from connectors.ports import DeadLetters, KeyedStore, RowStore, SchemaRegistry
+from connectors.ports import DeadLetters, KeyedStore, LogReader, RowStore, SchemaRegistry
 from connectors.redis_store import RedisKeyedStore
 from connectors.registry import ConfluentRegistry
 from infra.settings import Settings
 from projections.catalogue import CATALOGUE
 from projections.projection import KeyedProjection, Projection, RowProjection
+from schemas import contract as contracts
 from schemas.contract import Contract
+from schemas.corrections import CORRECTIONS_TOPIC, Corrections
 from schemas.log import TopicPartition
+from schemas.message_types import message_types
+from schemas.messages import Messages
 from schemas.record_columns import BatchDecoder, decoder_of
 from streams.limits import Limit
 from streams.live import MakeReader
@@ -25,9 +30,42 @@ from streams.runner import Runner, writer
 Store = KeyedStore | RowStore
 
 
-def log_reader(settings: Settings) -> KafkaLog:
-    """The log, read by position."""
-    return KafkaLog(settings.kafka)
+def log_reader(settings: Settings, corrections: int = 0) -> LogReader:
+    """The log, read by position, in which the records count as the corrections before the offset `corrections` of their
+    topic say (see streams/redrive for which that is).
+
+    Raises:
+        Away: there are corrections to be read, and the broker or the registry does not answer.
+        BrokenCorrections: they can't be read.
+    """
+    log = KafkaLog(settings.kafka)
+    if not corrections:
+        return log
+    try:
+        return CorrectedLog(log, corrections_until(settings, log, corrections))
+    except BaseException:
+        log.close()
+        raise
+
+
+def newest_corrections(settings: Settings) -> int:
+    """The offset that the next correction will get. Raises Away."""
+    log = KafkaLog(settings.kafka)
+    try:
+        return end_of_corrections(log)
+    finally:
+        log.close()
+
+
+def corrections_until(settings: Settings, log: LogReader, until: int) -> Corrections:
+    """The corrections in force before an offset of their topic. Raises as `log_reader`."""
+    return Corrections.of(entries(log, corrections_codec(settings), until), until)
+
+
+def corrections_codec(settings: Settings) -> Messages:
+    """How corrections are written and read."""
+    topic, schemas = contracts.load().topics[CORRECTIONS_TOPIC], registry(settings)
+    return Messages(topic, message_types(topic), schemas.register, schemas.schema)
 
 
 def registry(settings: Settings) -> ConfluentRegistry:

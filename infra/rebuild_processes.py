@@ -9,13 +9,14 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from connectors.ports import LogReader, ViewStore
 from infra import compose
 from infra.settings import Settings
 from projections.catalogue import find
-from projections.projection import Projection
 from schemas import contract as contracts
 from schemas.log import TopicPartition
 from streams.folding import Fold, Stalled, Stops, Tick, fold_here
@@ -25,27 +26,39 @@ WORTH_A_PROCESS = 50_000  # records; starting one takes as long as folding so ma
 LISTEN_SECONDS = 0.25
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a process needs to know to fold: the view, and up to which of the corrections the log is corrected."""
+
+    settings: Settings
+    view: str
+    corrections: int
+
+
 class ProcessFailed(Exception):
     """A process of a rebuild ended with an error; the message is the error's."""
 
 
-def fold_in_processes(settings: Settings, projection: Projection, processes: int, alone: Fold) -> Fold:
+def folder(work: Work, store: compose.Store, log: LogReader) -> Fold:
+    """A fold in this process."""
+    settings, projection = work.settings, find(work.view)
+    decoders = compose.decoders(projection, contracts.load(), compose.registry(settings))
+    make_runner = compose.runner_maker(settings, projection, store, decoders)
+    return fold_here(log, make_runner, settings.rebuild_stall_seconds, Size(settings.rebuild_records))
+
+
+def fold_in_processes(work: Work, store: ViewStore, processes: int, alone: Fold) -> Fold:
     """A fold in up to `processes` processes; small ones are left to `alone`.
 
     The fold raises Stalled when no process makes progress for the time that is set, and ProcessFailed.
     """
 
     def fold(version: int, stops: Stops, tick: Tick) -> None:
-        store = compose.store(settings, projection)
-        try:
-            stored = store.positions(version)
-        finally:
-            store.close()
-        shares = shared_out(stops, stored, processes)
+        shares = shared_out(stops, store.positions(version), processes)
         if len(shares) < 2:
             alone(version, stops, tick)
-            return
-        _together(settings, projection, version, shares, tick)
+        else:
+            _together(work, version, shares, tick)
 
     return fold
 
@@ -67,20 +80,16 @@ def shared_out(stops: Stops, stored: Mapping[TopicPartition, int], processes: in
     return [share for share in shares if share]
 
 
-def _together(
-    settings: Settings, projection: Projection, version: int, shares: list[dict[TopicPartition, int]], tick: Tick
-) -> None:
+def _together(work: Work, version: int, shares: list[dict[TopicPartition, int]], tick: Tick) -> None:
     spawning = multiprocessing.get_context("spawn")  # librdkafka and polars have threads, which a fork does not take along
     ends: dict[Connection, BaseProcess] = {}
     try:
         for share in shares:
             ours, theirs = spawning.Pipe(duplex=False)
-            arguments = (theirs, settings, projection.name, version, share)
-            process = spawning.Process(target=_fold_share, args=arguments, daemon=True)
-            process.start()
+            ends[ours] = spawning.Process(target=_fold_share, args=(theirs, work, version, share), daemon=True)
+            ends[ours].start()
             theirs.close()
-            ends[ours] = process
-        _listen(ends, settings.rebuild_stall_seconds, tick)
+        _listen(ends, work.settings.rebuild_stall_seconds, tick)
     finally:
         for end, process in ends.items():
             process.terminate()
@@ -120,16 +129,13 @@ def _received(end: Connection, process: BaseProcess) -> int | None:
     return told
 
 
-def _fold_share(end: Connection, settings: Settings, view: str, version: int, share: dict[TopicPartition, int]) -> None:
+def _fold_share(end: Connection, work: Work, version: int, share: dict[TopicPartition, int]) -> None:
     """A process's work. Should the one that listens be gone, telling it fails, and that ends this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the first one decides
-    projection = find(view)
-    store, log = compose.store(settings, projection), compose.log_reader(settings)
-    decoders = compose.decoders(projection, contracts.load(), compose.registry(settings))
-    make_runner = compose.runner_maker(settings, projection, store, decoders)
-    fold = fold_here(log, make_runner, settings.rebuild_stall_seconds, Size(settings.rebuild_records))
+    log = compose.log_reader(work.settings, work.corrections)
+    store = compose.store(work.settings, find(work.view))
     try:
-        fold(version, share, end.send)
+        folder(work, store, log)(version, share, end.send)
         end.send(None)
     except BrokenPipeError:
         return

@@ -13,6 +13,7 @@ from infra.rebuilds import Rebuilds
 from infra.settings import Settings
 from projections.projection import KeyedProjection, Projection
 from schemas import contract as contracts
+from schemas.corrections import made_with
 from streams.rebuild import Progress
 from streams.verify import Verdict, verify_keyed, verify_rows
 
@@ -71,7 +72,7 @@ def _halts(settings: Settings, view: str) -> dict[str, str]:
 
 
 def rebuild_view(settings: Settings, projection: Projection, report: Callable[[Progress], None]) -> tuple[int, int]:
-    """Make a new version from the log and switch to it; returns (version, records)."""
+    """Make a new version from the log, with all corrections that there are, and switch to it; returns (version, records)."""
     with Rebuilds(settings, projection) as rebuilds:
         made = rebuilds.rebuild(report)
         rebuilds.promote(made.number, lambda progress: None)
@@ -79,19 +80,29 @@ def rebuild_view(settings: Settings, projection: Projection, report: Callable[[P
 
 
 def verify_view(settings: Settings, projection: Projection) -> Verdict:
-    """Compare a view with the log."""
-    with _Parts(settings, projection) as parts:
+    """Compare a view with the log, under the corrections that the view was made with."""
+    with _Parts(settings, projection, corrections_of(settings, projection)) as parts:
         if isinstance(projection, KeyedProjection):
             return verify_keyed(projection, _keyed(parts.store), parts.log, parts.decoders)
         return verify_rows(projection, _rows(parts.store), parts.log, parts.make_runner)
 
 
-class _Parts:
-    """The store, log and decoders of one view, closed at the end."""
+def corrections_of(settings: Settings, projection: Projection) -> int:
+    """The offset in the corrections' topic before which all corrections are in the live version of a view."""
+    store = compose.store(settings, projection)
+    try:
+        return made_with(store.facts(store.live()))
+    finally:
+        store.close()
 
-    def __init__(self, settings: Settings, projection: Projection) -> None:
+
+class _Parts:
+    """The store, log and decoders of one view, closed at the end. The log's records count as the corrections before the
+    offset `corrections` of their topic say."""
+
+    def __init__(self, settings: Settings, projection: Projection, corrections: int = 0) -> None:
+        self.log = compose.log_reader(settings, corrections)
         self.store = compose.store(settings, projection)
-        self.log = compose.log_reader(settings)
         self.decoders = compose.decoders(projection, contracts.load(), compose.registry(settings))
         self.make_runner = compose.runner_maker(settings, projection, self.store, self.decoders)
 

@@ -60,28 +60,22 @@ def fold_here(
     """
     largest = size or Size()
 
+    def one(runner: Runner, source: TopicPartition, stop: int, waiting: Patience, tick: Tick) -> None:
+        for piece in pieces(log.read(source, runner.position(source) or 0, stop), largest):
+            handled = runner.handle(piece)
+            waiting.progress()
+            tick(handled.records)
+
     def fold(version: int, stops: Stops, tick: Tick) -> None:
-        waiting = Patience(patience)
-        runner = make_runner(version)
+        waiting, runner = Patience(patience), make_runner(version)
         while True:
             try:
                 runner.start(stops)
-                for source in stops:
-                    _one(log, runner, source, stops[source], largest, waiting, tick)
+                for source, stop in stops.items():
+                    one(runner, source, stop, waiting, tick)
                 return
             except Away as away:
                 tick(0)
                 waiting.wait(away)
 
     return fold
-
-
-def _one(
-    log: LogReader, runner: Runner, source: TopicPartition, stop: int, size: Size, waiting: Patience, tick: Tick
-) -> None:
-    """Fold a partition up to `stop`, or to the log's end if that comes first."""
-    start = runner.position(source) or 0
-    for piece in pieces(log.read(source, start, stop), size):
-        handled = runner.handle(piece)
-        waiting.progress()
-        tick(handled.records)

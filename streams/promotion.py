@@ -22,21 +22,20 @@ Effects = Callable[[Mapping[TopicPartition, int]], Runner]
 
 def promote(
     parts: Parts,
-    number: int | None = None,
+    version: Version,
     effects: Effects | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Version:
-    """Make a version that is ready (by default the newest one), or was live before, the live one.
+    """Make a version (see `promotable`) the live one.
 
     Records between the live version's mark and the new one's had no effects yet: they have them now, before the switch,
     as nobody folds them again. A crash in between makes them have them twice. Versions older than the one that was live
     are dropped; that one is kept, as a worker may still be writing to it and somebody may want it back.
 
     Raises:
-        Refused: no such version, or one that is not ready; nothing was changed.
+        Refused: it was made by another revision of the view; nothing was changed.
         BehindLive, Stalled, Away, ValueError: it could not be brought to where the live one stands; it was not promoted.
     """
-    version = _ready(parts, number)
     old = _switch(parts, version, effects, report, {"previous": str(parts.store.live())})
     for outdated in versions_of(parts.store):
         oldest_kept = old if outdated.state is State.RETIRED else version.number
@@ -46,14 +45,18 @@ def promote(
 
 
 def rollback(
-    parts: Parts, effects: Effects | None = None, report: Callable[[Progress], None] = lambda progress: None
+    parts: Parts,
+    version: Version,
+    effects: Effects | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
 ) -> Version:
-    """Make the version that was live before this one the live one again. Nothing is dropped.
+    """Make the version that was live before (see `earlier`) the live one again. Nothing is dropped.
 
     Raises:
         As `promote`.
     """
-    return version_of(parts.store, _switch(parts, _earlier(parts), effects, report, {}))
+    _switch(parts, version, effects, report, {})
+    return version_of(parts.store, version.number)
 
 
 def _switch(
@@ -112,29 +115,35 @@ def make_up_for(
             runner.handle(batch)
 
 
-def _ready(parts: Parts, number: int | None) -> Version:
-    versions = versions_of(parts.store)
+def promotable(store: ViewStore, number: int | None) -> Version:
+    """The version that a promotion of `number` (None: the newest that is ready) is about.
+
+    Raises:
+        Refused: there is none, or it is not ready (one that was live before is).
+    """
+    versions = versions_of(store)
     if number is None:
         ready = [version for version in versions if version.state is State.READY]
         if not ready:
-            raise Refused(f"{parts.projection.name}: no version is ready; there are {listed(versions)}")
+            raise Refused(f"no version is ready; there are {listed(versions)}")
         return ready[-1]
-    version = version_of(parts.store, number)
+    version = version_of(store, number)
     if version.state not in (State.READY, State.RETIRED):
-        raise Refused(f"{parts.projection.name}: version {number} is {version.state}, not ready")
+        raise Refused(f"version {number} is {version.state}, not ready")
     return version
 
 
-def _earlier(parts: Parts) -> Version:
-    versions = versions_of(parts.store)
+def earlier(store: ViewStore) -> Version:
+    """The version that a rollback goes back to: the one whose place the live one took.
+
+    Raises:
+        Refused: none is kept.
+    """
+    versions = versions_of(store)
     live = next(version for version in versions if version.state is State.LIVE)
-    noted = live.facts.get("previous")
-    earlier = [
-        version
-        for version in versions
-        if version.state is State.RETIRED and (str(version.number) == noted or version.number < live.number)
-    ]
-    chosen = [version for version in earlier if str(version.number) == noted] or earlier[-1:]
+    retired = [version for version in versions if version.state is State.RETIRED]
+    noted = [version for version in retired if str(version.number) == live.facts.get("previous")]
+    chosen = noted or [version for version in retired if version.number < live.number]
     if not chosen:
-        raise Refused(f"{parts.projection.name}: no version from before version {live.number} is kept")
-    return chosen[0]
+        raise Refused(f"no version from before version {live.number} is kept; there are {listed(versions)}")
+    return chosen[-1]

@@ -82,18 +82,23 @@ class Parts:
     watch_seconds: float = 0.25
 
 
-def rebuild(parts: Parts, report: Callable[[Progress], None] = lambda progress: None) -> Version:
+def rebuild(
+    parts: Parts,
+    report: Callable[[Progress], None] = lambda progress: None,
+    facts: Mapping[str, str] | None = None,
+) -> Version:
     """Build a new version from the whole log, up to where the live one stands and beyond. It is ready then, not live.
+
+    `facts` say how it is made, such as with which corrections the log gives out its records; the version keeps them.
 
     Raises:
         Refused: a version is unfinished, or the log no longer reaches back to its beginning. Nothing was changed.
-        As `resume`.
+        As `build`.
     """
-    number = begin(parts)
-    return build(parts, number, report)
+    return build(parts, begin(parts, facts or {}), report)
 
 
-def begin(parts: Parts) -> int:
+def begin(parts: Parts, facts: Mapping[str, str]) -> int:
     """Prepare a new version; returns its number. Raises Refused."""
     versions = versions_of(parts.store)
     unfinished = [version for version in versions if version.state in UNFINISHED]
@@ -104,35 +109,39 @@ def begin(parts: Parts) -> int:
     number = max([*(version.number for version in versions), *(n for n in parts.store.versions() if n < SCRATCH)]) + 1
     parts.store.prepare(number)
     made = {"revision": str(parts.projection.revision), "code": parts.code, "started": str(time.time())}
-    parts.store.note(number, {**made, "state": State.BUILDING, "heartbeat": "0"})
+    parts.store.note(number, {**facts, **made, "state": State.BUILDING, "heartbeat": "0"})
     return number
 
 
-def resume(parts: Parts, number: int | None, report: Callable[[Progress], None] = lambda progress: None) -> Version:
-    """Go on building a version (by default the newest that can be) where it stands.
+def resumable(projection: Projection, store: ViewStore, number: int | None) -> Version:
+    """The version that a resume of `number` (None: the newest that can be resumed) is about.
 
     Raises:
         Refused: there is no such version, it can't be gone on with, or a process is at work on it.
-        Interrupted, TakenOver: others had their say.
-        Stalled, BehindLive, Away, ValueError and what a runner raises: it failed, which is noted; it may be resumed.
     """
-    view = parts.projection.name
-    candidates = [version for version in versions_of(parts.store) if version.state in RESUMABLE]
+    view, versions = projection.name, versions_of(store)
+    candidates = [version for version in versions if version.state in RESUMABLE]
     if number is None and not candidates:
-        raise Refused(f"{view}: no version waits to be resumed; there are {listed(versions_of(parts.store))}")
-    version = candidates[-1] if number is None else version_of(parts.store, number)
+        raise Refused(f"{view}: no version waits to be resumed; there are {listed(versions)}")
+    version = candidates[-1] if number is None else version_of(store, number)
     if version.state not in RESUMABLE:
         raise Refused(f"{view}: version {version.number} is {version.state}, it can't be resumed")
     if version.being_built(time.time()):
         raise Refused(f"{view}: version {version.number} is being built by {version.facts.get('builder')}")
     made_by = version.facts.get("revision")
-    if made_by != str(parts.projection.revision):
+    if made_by != str(projection.revision):
         raise Refused(f"{view}: version {version.number} was begun by revision {made_by}: drop it and rebuild")
-    return build(parts, version.number, report)
+    return version
 
 
 def build(parts: Parts, number: int, report: Callable[[Progress], None]) -> Version:
-    """Fold into a version that is there until it stands nowhere behind the live one; see `resume`."""
+    """Fold into a version (one that was begun, or is `resumable`) until it stands nowhere behind the live one; it is ready
+    then.
+
+    Raises:
+        Interrupted, TakenOver: others had their say.
+        Stalled, BehindLive, Away, ValueError and what a runner raises: it failed, which is noted; it may be resumed.
+    """
     watch = _Watch(parts, number)
     parts.store.prepare(number)
     with watch.life():

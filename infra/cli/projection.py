@@ -1,7 +1,6 @@
 """`fleetlog projection`: the views, as an operator sees them."""
 
 import argparse
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,8 @@ def add(commands: Commands) -> None:
         "reconcile",
         "Compare the simulator's journal with the log, and the log with every view: each acknowledged record must be in the "
         "log once, where it was said to be and as it was sent; each record of the log in each view once, or among the "
-        "dead letters. Exit code 1: something is lost, duplicated or changed. Exit code 2: there is no journal, or it "
-        "can't be read.",
+        "dead letters; each certificate that a device has in the ledger. Exit code 1: something is lost, duplicated or "
+        "changed. Exit code 2: there is no journal, or it can't be read.",
         "fleetlog reconcile --wait 60s",
         run,
     )
@@ -61,16 +62,19 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
 def _reconcile(settings: Settings, journal: Path, wait: float) -> "Report":
     from infra import compose
+    from infra.reconcile.lifecycle import LifecycleReconciliation
     from infra.reconcile.reconcile import Reconciliation, View
-    from projections.catalogue import OF_UPLOADS
+    from projections.catalogue import CATALOGUE, OF_UPLOADS
     from schemas import contract
 
     stores = compose.stores(settings)
     log = compose.log_reader(settings)
     try:
-        views = {projection.name: View(projection, stores[projection.name]) for projection in OF_UPLOADS}
-        schema_of = compose.registry(settings).schema
-        return Reconciliation(views, log, contract.load(), schema_of, journal).run(wait)
+        views = {projection.name: View(projection, stores[projection.name]) for projection in CATALOGUE}
+        uploads = {projection.name: views.pop(projection.name) for projection in OF_UPLOADS}
+        schema_of, topics = compose.registry(settings).schema, contract.load()
+        report = Reconciliation(uploads, log, topics, schema_of, journal).run(wait)
+        return replace(report, lifecycle=LifecycleReconciliation(views, log, topics, schema_of).run(wait))
     finally:
         log.close()
         for store in stores.values():
@@ -90,7 +94,7 @@ def _print(report: "Report") -> None:
     log = report.log
     in_place = log.acknowledged - log.lost.count - log.expired
     table.add_row("log", f"{in_place:,}", f"{log.lost.count:,}", f"{log.duplicated.count:,}", "")
-    for name, view in report.views.items():
+    for name, view in report.all_views.items():
         counts = (view.present, view.lost.count, view.duplicated.count, view.set_aside)
         table.add_row(name, *(f"{count:,}" for count in counts))
     Console().print(table)
@@ -99,7 +103,9 @@ def _print(report: "Report") -> None:
             print(f"in the log {what}: {count:,}")
     for what, count in told.get("registrations", {}).items():
         print(f"registrations {what}: {count:,}")
-    for name, view in report.views.items():
+    for what, count in told.get("certificates", {}).items():
+        print(f"certificates {what}: {count:,}")
+    for name, view in report.all_views.items():
         if view.behind:
             print(f"{name} has still to fold {view.behind:,} records", file=sys.stderr)
     for text in told["offenders"]:

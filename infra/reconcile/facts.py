@@ -15,7 +15,10 @@ from schemas.log import TopicPartition
 IDENTITY = ("kind", "boot", "sequence")
 POSITION = ("kind", "partition", "offset")
 
-KINDS: Mapping[str, Kind] = {topic: kind for kind, topic in TOPICS.items()}
+LIFECYCLE = {"fleet.certificates": 64, "fleet.security-events": 65}
+"""Topics that no device writes to, numbered like the journal's."""
+KINDS: Mapping[str, int] = {**{topic: int(kind) for kind, topic in TOPICS.items()}, **LIFECYCLE}
+NAMES: Mapping[int, str] = {kind: topic for topic, kind in KINDS.items()}
 Bounds = Mapping[TopicPartition, tuple[int, int]]
 """Of each partition the first offset that the log keeps, and the one after its last."""
 

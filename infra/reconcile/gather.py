@@ -108,12 +108,12 @@ class LogGatherer:
         if frame.is_empty():
             return
         kind = KINDS[source.topic]
-        if kind is Kind.REGISTRATION:
+        if kind == Kind.REGISTRATION:
             named = frame.join(self._registered, on="device_id", how="left", maintain_order="left")
             named = named.with_columns(pl.lit(0, pl.Int64).alias("sequence"))
         else:
             named = frame.join(self._boots, on=("device_id", "boot_id"), how="left", maintain_order="left")
-        rows = pl.col("readings").list.len() if kind is Kind.TELEMETRY else pl.lit(1)
+        rows = pl.col("readings").list.len() if kind == Kind.TELEMETRY else pl.lit(1)
         self._logged.append(
             named.select(
                 pl.lit(kind, pl.UInt8).alias("kind"),
@@ -169,8 +169,8 @@ def _folded(frame: pl.DataFrame, topic: str, held: _Held) -> pl.DataFrame:
 
 
 def dead_letters(log: LogReader, decoder: BatchDecoder, topic: str) -> pl.DataFrame:
-    """What was set aside: `view`, `topic` and POSITION_ROWS; each once. Letters of topics that devices do not write to,
-    and what does not decode, are left out: a record whose letter is lost shows as lost."""
+    """What was set aside: `view`, `topic` and POSITION_ROWS; each once. Letters of topics that no view is reconciled of, and
+    what does not decode, are left out: a record whose letter is lost shows as lost."""
     kinds = pl.DataFrame(
         {"topic": list(KINDS), "kind": [int(kind) for kind in KINDS.values()]}, {"topic": pl.String, "kind": pl.UInt8}
     )

@@ -7,16 +7,17 @@ from itertools import pairwise
 
 import polars as pl
 
-from connectors.ports import Away, KeyedStore, RowStore
+from connectors.ports import Away, Document, KeyedStore, RowStore
 from infra.reconcile.facts import COUNTED_ROWS, KINDS, Bounds
 from infra.reconcile.view_check import DOCUMENT_ROWS
-from projections.device_state import COUNTERS
 from schemas.log import TopicPartition
 
 POLL_SECONDS = 0.25
 COUNTED_AT_ONCE = 500_000  # offsets
 FAR = 2**62  # beyond every offset
 STAMP = "position."
+Says = Callable[[Document], str]
+SAID_ROWS = {"device_id": pl.String(), "said": pl.String()}
 STAMP_ROWS = {"device_id": pl.String(), "topic": pl.String(), "partition": pl.Int64(), "following": pl.Int64()}
 
 
@@ -29,12 +30,14 @@ class Documents:
     """What a view of documents says of itself.
 
     counted: DOCUMENT_ROWS.
+    said: SAID_ROWS: what each says that `says` asks for.
     stamps: STAMP_ROWS: of each document the offset behind the newest record of a partition in it. A document that went on
         since the positions were read is compared with the log up to there.
     positions: of the view, read before its documents.
     """
 
     counted: pl.DataFrame
+    said: pl.DataFrame
     stamps: pl.DataFrame
     positions: Mapping[TopicPartition, int]
 
@@ -72,17 +75,22 @@ def wait_for_views(
         time.sleep(POLL_SECONDS)
 
 
-def read_documents(store: KeyedStore, version: int) -> Documents:
-    """All documents' counts and stamps; the positions are read before them.
+def read_documents(store: KeyedStore, version: int, counters: Mapping[str, str], says: Says | None = None) -> Documents:
+    """All documents' counts and stamps, and what `says` finds in them; the positions are read before them.
+
+    Args:
+        counters: field -> the topic whose records it counts.
 
     Raises:
         NotANumber: one says something else where it counts, or where it says how far it is.
     """
     positions = store.positions(version)
-    counters = {f"count.{name}": topic for topic, name in COUNTERS.items()}
+    said: dict[str, str] = {}
     counts: dict[tuple[str, str], int] = {}
     stamps: dict[tuple[str, str], int] = {}
     for key, document in store.scan(version):
+        if says is not None:
+            said[key] = says(document)
         for name, text in document.items():
             if name in counters:
                 counts[key, counters[name]] = _number(key, name, text)
@@ -91,6 +99,7 @@ def read_documents(store: KeyedStore, version: int) -> Documents:
     parsed = [(key, *TopicPartition.parse(source), following) for (key, source), following in stamps.items()]
     return Documents(
         pl.DataFrame([(*key, count) for key, count in counts.items()], DOCUMENT_ROWS, orient="row"),
+        pl.DataFrame(list(said.items()), SAID_ROWS, orient="row"),
         pl.DataFrame(parsed, STAMP_ROWS, orient="row"),
         positions,
     )

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from infra.reconcile.facts import IDENTITY, KINDS, POSITION, Finding, Journal
-from infra.simulator.journal import TOPICS, Kind
+from infra.reconcile.facts import IDENTITY, KINDS, NAMES, POSITION, Finding, Journal
 from schemas.log import TopicPartition
 
 NAMED = 10  # findings of one kind that are named
@@ -105,4 +104,4 @@ class _Names:
 
 def position_name(row: Mapping[str, int]) -> str:
     """A position in words."""
-    return f"{TOPICS[Kind(row['kind'])]}/{row['partition']} offset {row['offset']}"
+    return f"{NAMES[row['kind']]}/{row['partition']} offset {row['offset']}"

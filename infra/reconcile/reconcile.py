@@ -11,6 +11,7 @@ import polars as pl
 from connectors.ports import Away, KeyedStore, LogReader, RowStore
 from infra.reconcile import gather, held
 from infra.reconcile.facts import KINDS, POSITION, Bounds, read_journal
+from infra.reconcile.lifecycle_check import LifecycleVerdict
 from infra.reconcile.log_check import LogVerdict, check_log
 from infra.reconcile.registration_check import RegistrationVerdict
 from infra.reconcile.registration_facts import reconcile_registrations
@@ -43,11 +44,19 @@ class Report:
     views: Mapping[str, ViewVerdict]
     registrations: RegistrationVerdict | None = None
     """Of devices that registered themselves; None where the journal has none."""
+    lifecycle: LifecycleVerdict | None = None
+    """Of the views of registrations and certificates; None where they were not looked at."""
 
     @property
     def exact(self) -> bool:
         registered = self.registrations is None or self.registrations.exact
-        return self.log.exact and registered and all(view.exact for view in self.views.values())
+        decided = self.lifecycle is None or self.lifecycle.exact
+        return self.log.exact and registered and decided and all(view.exact for view in self.views.values())
+
+    @property
+    def all_views(self) -> Mapping[str, ViewVerdict]:
+        """Those of uploads and those of registrations and certificates."""
+        return {**self.views, **({} if self.lifecycle is None else self.lifecycle.views)}
 
     def offenders(self) -> Iterable[str]:
         """The first offending records, in words."""
@@ -55,8 +64,10 @@ class Report:
             yield from finding.named
         if self.registrations is not None:
             yield from (*self.registrations.lost.named, *self.registrations.duplicated.named)
-        for name, view in self.views.items():
-            yield from (f"{name}: {text}" for text in (*view.lost.named, *view.duplicated.named))
+        if self.lifecycle is not None:
+            yield from self.lifecycle.missing.named
+        for name, view in self.all_views.items():
+            yield from (f"{name}: {text}" for text in (*view.lost.named, *view.duplicated.named, *view.changed.named))
 
     def as_json(self) -> dict[str, Any]:
         log = self.log
@@ -82,11 +93,14 @@ class Report:
                     "duplicated": view.duplicated.count,
                     "set_aside": view.set_aside,
                     "behind": view.behind,
+                    "changed": view.changed.count,
                 }
-                for name, view in self.views.items()
+                for name, view in self.all_views.items()
             },
             "offenders": list(self.offenders()),
-        } | ({} if self.registrations is None else {"registrations": self.registrations.as_json()})
+            **({} if self.registrations is None else {"registrations": self.registrations.as_json()}),
+            **({} if self.lifecycle is None else {"certificates": self.lifecycle.as_json()}),
+        }
 
 
 class Reconciliation:
@@ -129,7 +143,7 @@ class Reconciliation:
         versions = {name: view.store.live() for name, view in self._views.items()}
         behind = self._wait(bounds, versions, wait)
         documents = {
-            name: held.read_documents(cast(KeyedStore, view.store), versions[name])
+            name: held.read_documents(cast(KeyedStore, view.store), versions[name], view.projection.counters)
             for name, view in self._views.items()
             if isinstance(view.projection, KeyedProjection)
         }

@@ -1,6 +1,6 @@
 """The log against the views: pure, over frames."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -10,6 +10,7 @@ from infra.reconcile.log_check import NAMED, position_name
 RowCounts = pl.DataFrame
 """Of COUNTED_ROWS: how many rows (documents' counts: see DOCUMENT_ROWS) there are of the record at a position."""
 
+# `device_id` is the document's key, also where that is something else.
 DOCUMENT_ROWS = {"device_id": pl.String(), "counter": pl.String(), "records": pl.Int64()}
 
 EXPECTED_ROWS = {**DOCUMENT_ROWS, "set_aside": pl.Int64()}
@@ -25,6 +26,7 @@ class ViewVerdict:
     duplicated: records that are in it more than once, or although the log does not hold them
     set_aside:  records that are among the dead letters instead
     behind:     records that the view had not reached when the time to wait was over (they count as lost)
+    changed:    documents that say something else than the log
     """
 
     present: int
@@ -32,10 +34,11 @@ class ViewVerdict:
     duplicated: Finding
     set_aside: int
     behind: int = 0
+    changed: Finding = field(default_factory=Finding)
 
     @property
     def exact(self) -> bool:
-        return not (self.lost.count or self.duplicated.count)
+        return not (self.lost.count or self.duplicated.count or self.changed.count)
 
 
 def check_rows(expected: RowCounts, actual: RowCounts, faulty: pl.DataFrame, set_aside: pl.DataFrame) -> ViewVerdict:

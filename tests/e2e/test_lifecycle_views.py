@@ -4,6 +4,8 @@ that their lag ends at nothing, that the log implies them, and that a rebuild co
 import itertools
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,16 +19,14 @@ from clickhouse_driver import Client
 from confluent_kafka import Producer
 
 from infra import compose, views
+from infra.settings import child_environment
+from infra.simulator.journal import JournalWriter
 from infra.stack.harness import Stack, running_stack
 from projections.catalogue import CATALOGUE
 from projections.updates import payloads
-from schemas import contract
-from schemas.codec import encode
-from schemas.shape import shape_of
-from schemas.wire import prefix
+from tests.schemas.example_records import framed
 
 pytestmark = pytest.mark.stack
-CONTRACT = contract.load()
 DOCS = Path(__file__).parents[2] / "docs" / "views.md"
 REGISTRATION, LEDGER, SECURITY = "fleet.registration.events", "fleet.certificates", "fleet.security-events"
 NEW = ("registrations", "registration_steps", "certificates", "certificate_log", "security_events")
@@ -47,28 +47,12 @@ class Writer:
     def transaction(self, topic: str, key: str, *events: tuple[str, dict[str, Any]], commit: bool = True) -> None:
         self._producer.begin_transaction()
         for name, values in events:
-            self._producer.produce(topic, self._framed(topic, name, values), key.encode())
+            self._producer.produce(topic, framed(self._registry.register, topic, name, values), key.encode())
         if commit:
             self._producer.commit_transaction(30)
         else:
             assert self._producer.flush(30) == 0
             self._producer.abort_transaction(30)
-
-    def _framed(self, topic: str, name: str, values: dict[str, Any]) -> bytes:
-        record, declared = CONTRACT.records[name], CONTRACT.topics[topic]
-        example = json.loads(next((contract.HERE / "examples" / name).glob("*.json")).read_text("utf-8"))["values"]
-        kinds = {part.name: part.shape.kind for part in shape_of(record.schema).fields}
-        plain = {field: _plain(kinds[field], value) for field, value in example.items()}
-        own = {field: value for field, value in values.items() if field in kinds}
-        body = encode(record, {**plain, "event_id": str(uuid4()), **own})
-        return prefix(self._registry.register(declared.subject(record), record.schema)) + body
-
-
-def _plain(kind: str, value: Any) -> Any:
-    """Examples have bytes as text."""
-    if kind == "bytes" and value is not None:
-        return value.encode("latin-1")
-    return [one.encode("latin-1") if isinstance(one, str) else one for one in value] if kind == "array" else value
 
 
 def register(writer: Writer, number: int) -> None:
@@ -91,8 +75,9 @@ def register(writer: Writer, number: int) -> None:
         return
     step("ChallengePassed", 3 + number)
     serial, ends = f"a{number}", BEGAN + 90 * 86_400 * SECOND
-    step("CertificateIssued", 4, LEDGER, "ledger", serial=serial, previous_serial=None, not_after=ends, key_hash=b"\1" * 32)
-    step("CertificateRecorded", 4 + number, serial=serial, purpose="registration")
+    leaf: dict[str, Any] = {"serial": serial, "leaf_index": number}
+    step("CertificateIssued", 4, LEDGER, "ledger", **leaf, previous_serial=None, not_after=ends, key_hash=b"\1" * 32)
+    step("CertificateRecorded", 4 + number, **leaf, purpose="registration")
     step("DeviceActivated", 20)
 
 
@@ -186,6 +171,36 @@ def test_a_view_is_what_the_log_implies_and_a_rebuild_comes_to_the_same(stack: S
     settle(stack)
 
 
+def reconciled(stack: Stack, folder: Path) -> tuple[int, Any]:
+    """Exit code and report of the command, over the journal of a fleet that sent nothing."""
+    JournalWriter(folder / "run", {}).close()
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "infra.cli.main", "reconcile", "--json", "--journal", str(folder)],
+        env=child_environment(stack.settings.environment()),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_reconcile_covers_them_and_the_ledger(stack: Stack, tmp_path: Path) -> None:
+    code, report = reconciled(stack, tmp_path)
+    assert (code, report["offenders"]) == (0, [])
+    assert all(report["views"][name]["present"] > 0 for name in NEW)
+    assert report["certificates"] == {"in_the_ledger": 4, "not_in_the_ledger": 0}
+
+
+def live(stack: Stack, name: str) -> str:
+    store = compose.store(stack.settings, next(view for view in CATALOGUE if view.name == name))
+    try:
+        return f"v{store.live()}"
+    finally:
+        store.close()
+
+
 def test_a_changed_document_is_found(stack: Stack) -> None:
     client = redis.Redis.from_url(stack.settings.redis, decode_responses=True)
     key = f"certificates:v{client.get('certificates:live') or 1}:doc:a1"
@@ -196,3 +211,40 @@ def test_a_changed_document_is_found(stack: Stack) -> None:
     finally:
         client.hset(key, "revocation", held)
         client.close()
+
+
+def test_reconcile_names_what_was_tampered_with(stack: Stack, tmp_path: Path) -> None:
+    """In every view at once: a document that counts twice, one that is gone, rows that are gone. At the very end: the views
+    are spoiled from here on."""
+    client = redis.Redis.from_url(stack.settings.redis, decode_responses=True)
+    client.hincrby(f"registrations:{live(stack, 'registrations')}:doc:hw-1", "count.events", 1)
+    client.delete(f"certificates:{live(stack, 'certificates')}:doc:a2")
+    client.hdel(f"certificates:{live(stack, 'certificates')}:doc:a1", "revocation")
+    client.close()
+    settings = stack.settings
+    rows = Client(settings.clickhouse, settings.clickhouse_port, database=settings.clickhouse_database)
+    for name, where in (
+        ("registration_steps", "step = 'ClaimSpent' AND claim_id = 'claim-4'"),
+        ("certificate_log", "event = 'CertificateRevoked'"),
+        ("security_events", "subject = 'hw-9'"),
+    ):
+        table = f"{name}_{live(stack, name)}"
+        rows.execute(f"ALTER TABLE {table} DELETE WHERE {where}", settings={"mutations_sync": 2})
+    rows.disconnect()
+    code, report = reconciled(stack, tmp_path)
+    assert code == 1
+    found = {name: (told["lost"], told["duplicated"], told["changed"]) for name, told in report["views"].items()}
+    assert {name: counts for name, counts in found.items() if any(counts)} == {
+        "registrations": (0, 1, 0), "registration_steps": (1, 0, 0), "certificates": (1, 0, 1),
+        "certificate_log": (1, 0, 0), "security_events": (1, 0, 0),
+    }  # fmt: skip
+    named = "\n".join(report["offenders"])
+    for words in (
+        "registrations: hw-1: fleet.registration.events is",
+        "registration_steps: fleet.registration.events/",
+        "certificates: a2: fleet.certificates is 0 instead of 1",
+        "certificates: a1: says 'valid of dev-hw-1', the log 'revoked of dev-hw-1'",
+        "certificate_log: fleet.certificates/0 offset ",
+        "security_events: fleet.security-events/",
+    ):
+        assert words in named

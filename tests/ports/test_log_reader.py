@@ -14,10 +14,12 @@ from confluent_kafka import Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from connectors.corrections import CorrectedLog
 from connectors.kafka_log import KafkaLog
 from connectors.memory import MemoryLog
 from connectors.ports import Away
 from infra.stack.harness import Stack, running_stack
+from schemas.corrections import Corrections
 from schemas.log import TopicPartition
 
 PARTITIONS = 2
@@ -165,9 +167,11 @@ def kafka_log(stack: Stack) -> Log:
     return Log(reader, topic, write, hole, opened, truncate)
 
 
-@pytest.fixture(params=["memory", "kafka"])
+@pytest.fixture(params=["memory", "kafka", "memory-corrected", "kafka-corrected"])
 def log(request: pytest.FixtureRequest, broker: Stack) -> Iterator[Log]:
-    made = memory_log() if request.param == "memory" else kafka_log(broker)
+    made = memory_log() if request.param.startswith("memory") else kafka_log(broker)
+    if request.param.endswith("corrected"):
+        made.reader = CorrectedLog(made.reader, Corrections())
     yield made
     made.reader.close()
 

@@ -64,7 +64,7 @@ class World:
         self.journal = JournalWriter(folder / run, {})
         self.log = MemoryLog({**dict.fromkeys(TOPICS.values(), PARTITIONS), DEAD_LETTERS: 1})
         self.registry = MemoryRegistry()
-        self.stores = {view.name: _store(view) for view in OF_UPLOADS}
+        self.stores = {view.name: store_of(view) for view in OF_UPLOADS}
         self.letters = MemoryDeadLetters()
         self._letters_logged = 0
         self._contents = {kind: Content(CONTRACT.records[name]) for kind, name in RECORDS.items()}
@@ -141,7 +141,7 @@ class World:
         return Reconciliation(views, self.log, CONTRACT, self.registry.schema, self.folder).run(wait)
 
 
-def _store(view: Projection) -> Any:
+def store_of(view: Projection) -> Any:
     return MemoryRowStore(view.table) if isinstance(view, RowProjection) else MemoryKeyedStore()
 
 
