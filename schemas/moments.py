@@ -9,3 +9,11 @@ MICROSECOND = timedelta(microseconds=1)
 def micros(moment: datetime) -> int:
     """Microseconds since 1970-01-01 UTC of an aware datetime, exact."""
     return (moment - EPOCH) // MICROSECOND
+
+
+def text(moment: int) -> str:
+    """A moment as RFC 3339 has it, as exact as it is; its number where no calendar has it."""
+    try:
+        return (EPOCH + moment * MICROSECOND).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return f"{moment} µs"
