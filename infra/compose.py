@@ -23,11 +23,13 @@ from projections.projection import KeyedProjection, Projection, RowProjection
 from schemas import contract as contracts
 from schemas.contract import Contract
 from schemas.corrections import CORRECTIONS_TOPIC, Corrections
+from schemas.log import TopicPartition
 from schemas.message_types import message_types
 from schemas.messages import Messages
 from schemas.record_columns import BatchDecoder, decoder_of
 from streams.limits import Limit
 from streams.live import MakeReader
+from streams.promotion import Unwritten
 from streams.runner import Runner, writer
 
 Store = KeyedStore | RowStore
@@ -147,6 +149,14 @@ def runner_maker(
         endless if letters is None else limit,
         dead_letters=letters,
     )
+
+
+def effects_maker(
+    projection: Projection, decoders_of_view: Mapping[str, BatchDecoder], letters: DeadLetters
+) -> Callable[[Mapping[TopicPartition, int]], Runner]:
+    """A function that makes a runner which only sets bad records aside, from some positions on."""
+    endless = Limit(run=2**62, ratio=1.0, window=2**62)
+    return lambda mark: Runner(projection, Unwritten(mark), decoders_of_view, endless, 0, dead_letters=letters)
 
 
 def reader_maker(settings: Settings, projection: Projection, index: int) -> MakeReader:
