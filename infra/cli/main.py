@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from infra.cli import (
+    archive,
     as_of,
     authority,
     bench,
@@ -47,6 +48,7 @@ COMMANDS = (
     projection,
     as_of,
     snapshot,
+    archive,
     decider,
     bench,
     chaos,
