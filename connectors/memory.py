@@ -8,13 +8,14 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from threading import RLock
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 
-from connectors.ports import Away, Change, Conflict, DeadLetter, Document, Loaded, Moved, Superseded
-from connectors.rows import DTYPES, canonical, check_table
+from connectors.leaves import Bucket
+from connectors.memory_views import MemoryViews
+from connectors.ports import Away, Change, Conflict, DeadLetter, Document, Loaded, Moved
+from connectors.rows import DTYPES, canonical, check_passed, check_table
 from schemas.log import Batch, TopicPartition, offsets_of
 from schemas.table import Table
 
@@ -22,84 +23,7 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 
 
-@dataclass
-class _Version(Generic[T]):
-    """What one version of a view holds: documents by key, or rows by identity."""
-
-    content: dict[Any, T] = field(default_factory=dict)
-    positions: dict[TopicPartition, int] = field(default_factory=dict)
-    facts: dict[str, str] = field(default_factory=dict)
-
-
-class _MemoryViews(Generic[T]):
-    """What keyed and row stores have in common: versions, the live one, positions."""
-
-    def __init__(self) -> None:
-        self.away = False
-        self._lock = RLock()
-        self._live = 1
-        self._versions: dict[int, _Version[T]] = {}
-
-    def _answer(self) -> None:
-        if self.away:
-            raise Away("the in-memory store was told to be away")
-
-    def _written(self, version: int) -> _Version[T]:
-        """The version to write to."""
-        self._answer()
-        if version not in self._versions:
-            raise Superseded(f"version {version} was dropped or never prepared")
-        return self._versions[version]
-
-    def _read(self, version: int) -> _Version[T]:
-        """The version to read from; one that is not there reads as an empty one."""
-        self._answer()
-        return self._versions.get(version, _Version())
-
-    def live(self) -> int:
-        self._answer()
-        return self._live
-
-    def versions(self) -> list[int]:
-        self._answer()
-        return sorted(self._versions)
-
-    def prepare(self, version: int) -> None:
-        self._answer()
-        with self._lock:
-            self._versions.setdefault(version, _Version())
-
-    def positions(self, version: int) -> dict[TopicPartition, int]:
-        return dict(self._read(version).positions)
-
-    def facts(self, version: int) -> dict[str, str]:
-        return dict(self._read(version).facts)
-
-    def note(self, version: int, facts: Mapping[str, str | None]) -> None:
-        with self._lock:
-            target = self._written(version)
-            noted = {**target.facts, **facts}
-            target.facts = {name: text for name, text in noted.items() if text is not None}
-
-    def promote(self, version: int) -> None:
-        self._answer()
-        with self._lock:
-            if version not in self._versions:
-                raise ValueError(f"version {version} was never prepared")
-            self._live = version
-
-    def drop(self, version: int) -> None:
-        self._answer()
-        with self._lock:
-            if version == self._live:
-                raise ValueError(f"version {version} is live")
-            self._versions.pop(version, None)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-class MemoryKeyedStore(_MemoryViews[Loaded]):
+class MemoryKeyedStore(MemoryViews[Loaded]):
     """A `KeyedStore` in a dictionary."""
 
     def load(self, version: int, keys: Sequence[str]) -> list[Loaded]:
@@ -125,6 +49,8 @@ class MemoryKeyedStore(_MemoryViews[Loaded]):
                 for name in change.remove:
                     document.pop(name, None)
                 target.content[key] = Loaded(document, change.revision + 1)
+                if change.leaf is not None:
+                    target.buckets.setdefault(change.leaf.bucket, Bucket()).keep(key, change.leaf.hash)
             target.positions[source] = following
 
     def scan(self, version: int) -> Iterator[tuple[str, Document]]:
@@ -134,7 +60,7 @@ class MemoryKeyedStore(_MemoryViews[Loaded]):
             yield key, dict(loaded.document)
 
 
-class MemoryRowStore(_MemoryViews[Row]):
+class MemoryRowStore(MemoryViews[Row]):
     """A `RowStore` in a dictionary."""
 
     def __init__(self, table: Table) -> None:
@@ -153,6 +79,16 @@ class MemoryRowStore(_MemoryViews[Row]):
             for row in frame.iter_rows():
                 target.content[tuple(row[i] for i in self._identity)] = row
             target.positions[batch_of] = following
+
+    def amend(self, version: int, source: TopicPartition, offset: int, rows: pl.DataFrame) -> None:
+        frame = canonical(self.table, source, offset, offset + 1, rows)
+        with self._lock:
+            target = self._written(version)
+            check_passed(self.table, source, offset, target.positions.get(source, 0))
+            for identity in [name for name, row in target.content.items() if row[:3] == (*source, offset)]:
+                del target.content[identity]
+            for row in frame.iter_rows():
+                target.content[tuple(row[i] for i in self._identity)] = row
 
     def frame(self, version: int) -> pl.DataFrame:
         """All rows of a version, in the table's columns, in no particular order."""

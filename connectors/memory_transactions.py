@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from connectors.memory import MemoryLog
-from connectors.partitioner import partition_of
 from connectors.ports import Away
 from connectors.transactions import Disowned, Outgoing
 from schemas.log import TopicPartition
+from schemas.partitioner import partition_of
 
 
 @dataclass

@@ -50,13 +50,25 @@ class Loaded:
     revision: int
 
 
+class Leaf(NamedTuple):
+    """The hash of a document, and the bucket that its key falls into (projections.canonical)."""
+
+    bucket: int
+    hash: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a commit does to one document: fields to set and fields to delete, if its revision still is `revision`."""
+    """What a commit does to one document: fields to set and fields to delete, if its revision still is `revision`.
+
+    `leaf` is the hash of the document as it is then, kept beside it (connectors.leaves). Whoever folds gives it; a document
+    that is written without is found by the next check, as one that somebody wrote by hand is.
+    """
 
     revision: int
     put: Mapping[str, str]
     remove: Sequence[str] = field(default=())
+    leaf: Leaf | None = None
 
 
 class ViewStore(Protocol):
@@ -125,6 +137,15 @@ class RowStore(ViewStore, Protocol):
 
         Raises:
             Moved: the stored position is beyond `first`.
+        """
+
+    def amend(self, version: int, source: TopicPartition, offset: int, rows: "pl.DataFrame") -> None:
+        """Put `rows`, which are made from the record at `offset` as it counts now and may be none, in place of all rows that
+        were made from it. The position stays. The same call again changes nothing.
+
+        Raises:
+            ValueError: the view has not come to this record yet.
+            Superseded: the version was dropped or never prepared.
         """
 
     def digests(self, version: int, until: Mapping[TopicPartition, int]) -> dict[str, str]:

@@ -1,7 +1,10 @@
 """Files that only their owner may read: keys and secrets. Whole or not there, also when the process is killed."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 class Exposed(Exception):
@@ -40,11 +43,32 @@ def read(path: Path) -> bytes:
         return opened.read()
 
 
-def _partial(path: Path, content: bytes, mode: int) -> Path:
-    """The content beside the place it is for, on the disk."""
+@contextmanager
+def written(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A file to write to part by part, which takes the place of one that may be there when all is written."""
+    partial = _beside(path)
+    try:
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as opened:
+            yield opened
+            opened.flush()
+            os.fsync(opened.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _settle(path.parent)
+
+
+def _beside(path: Path) -> Path:
+    """Where a file is made before it is put into its place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.unlink(missing_ok=True)  # of a killed process that had the same number
+    return partial
+
+
+def _partial(path: Path, content: bytes, mode: int) -> Path:
+    """The content beside the place it is for, on the disk."""
+    partial = _beside(path)
     with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as opened:
         opened.write(content)
         opened.flush()

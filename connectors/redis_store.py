@@ -5,6 +5,8 @@ Layout, for the view `device_state` in version 1:
     device_state:v1:doc:KEY     hash: the document's fields, and its revision in `_revision`
     device_state:v1:positions   hash: "topic/partition" -> offset of the next record to fold
     device_state:v1:facts       hash: what is noted about the version
+    device_state:v1:leaves      1, where all documents of the version have a hash
+    device_state:v1:leaves:B    hash: the hashes of the documents in bucket B (connectors.redis_leaves)
     device_state:live           the version that readers see; absent: 1
     device_state:versions       set: versions that are prepared
     device_state:dropping       set: versions whose documents are being deleted
@@ -73,7 +75,7 @@ class RedisKeyedStore:
         return sorted(int(version) for version in held)
 
     def prepare(self, version: int) -> None:
-        while not self._run("prepare", [self._versions, self._dropping], [version]):
+        while not self._run("prepare", [self._versions, self._dropping, self._hashed(version)], [version]):
             self._erase(version)  # a drop that did not come to its end: its documents must not be found again
 
     def positions(self, version: int) -> dict[TopicPartition, int]:
@@ -99,6 +101,7 @@ class RedisKeyedStore:
 
     def drop(self, version: int) -> None:
         names = [self._versions, self._live, self._positions(version), self._dropping, self._facts(version)]
+        names.append(self._hashed(version))
         if not self._run("retire", names, [version]):
             raise ValueError(f"{self._view}: version {version} is live")
         self._erase(version)
@@ -121,6 +124,8 @@ class RedisKeyedStore:
             self._prefix(version),
             REVISION,
             payload,
+            f"{self._hashed(version)}:",
+            b"".join(change.leaf.hash for change in changes.values() if change.leaf),
         ]
         outcome, *details = self._run("commit", [self._positions(version), self._versions], arguments)
         match outcome, details:
@@ -133,7 +138,7 @@ class RedisKeyedStore:
                 raise Superseded(f"{self._view}: version {version} was dropped or never prepared")
 
     def scan(self, version: int) -> Iterator[tuple[str, Document]]:
-        for keys in self._keys(version):
+        for keys in self._keys(self._prefix(version)):
             found = zip(keys, self._fetch(version, keys), strict=True)
             yield from ((key, document) for key, (document, revision) in found if revision)
 
@@ -148,9 +153,9 @@ class RedisKeyedStore:
         for document in self._documents.decode(packed):
             yield document, int(document.pop(REVISION, 0))
 
-    def _keys(self, version: int) -> Iterator[list[str]]:
-        """The keys of the version's documents, some at a time."""
-        prefix, cursor = self._prefix(version), 0
+    def _keys(self, prefix: str) -> Iterator[list[str]]:
+        """What follows `prefix` in the names of Redis that begin with it, some at a time."""
+        cursor = 0
         while True:
             with answering():
                 # Nothing in a view's name or a version number is special in a pattern.
@@ -162,11 +167,12 @@ class RedisKeyedStore:
                 return
 
     def _erase(self, version: int) -> None:
-        """Delete the documents of a version being dropped, then forget the drop."""
-        for keys in self._keys(version):
-            arguments: list[str | int | bytes] = [version, self._prefix(version), msgspec.msgpack.encode(keys)]
-            if not self._run("erase", [self._dropping], arguments):
-                return
+        """Delete the documents of a version being dropped and their hashes, then forget the drop."""
+        for prefix in (self._prefix(version), f"{self._hashed(version)}:"):
+            for keys in self._keys(prefix):
+                arguments: list[str | int | bytes] = [version, prefix, msgspec.msgpack.encode(keys)]
+                if not self._run("erase", [self._dropping], arguments):
+                    return
         with answering():
             self._redis.srem(self._dropping, str(version))
 
@@ -176,15 +182,18 @@ class RedisKeyedStore:
     def _positions(self, version: int) -> str:
         return f"{self._view}:v{version}:positions"
 
+    def _hashed(self, version: int) -> str:
+        return f"{self._view}:v{version}:leaves"
+
     def _facts(self, version: int) -> str:
         return f"{self._view}:v{version}:facts"
 
 
-def _wire(key: str, change: Change) -> tuple[str, int, list[str], list[str]]:
+def _wire(key: str, change: Change) -> tuple[str | int | list[str], ...]:
     """A change as the commit script takes it."""
     flat = [text for pair in change.put.items() for text in pair]
     remove = list(change.remove)
     "".join(flat + remove)  # what is not text would fail half-way through the script; here nothing is written yet
     if REVISION in change.put or REVISION in remove:
         raise ValueError(f"{key}: a document may not have a field named {REVISION}")
-    return key, change.revision, flat, remove
+    return key, change.revision, flat, remove, *(change.leaf[:1] if change.leaf else ())

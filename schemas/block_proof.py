@@ -4,7 +4,7 @@ Canonical means: every integer in its shortest form, every array in one block wi
 canonical encoding, and no encoding of it is shorter. So if a reader, which demonstrably took all bytes of a body (the
 fence), returned values whose canonical encoding has as many bytes, then each part of the body was canonical and stands
 where the sizes of the parts before it put it. What the reader is lenient about within a part, the indices of unions and
-enums and the bytes of booleans, is then looked up at those places.
+enums, the bytes of booleans and the spare bits of the widest integers, is then looked up at those places.
 
 All arithmetic is on whole columns; sizes that are the same for all rows stay plain numbers.
 """
@@ -22,6 +22,9 @@ Octets = np.ndarray[Any, np.dtype[np.uint8]]
 Sizes = Numbers | int
 
 MOST_SYMBOLS = 64  # whose index takes one byte
+# From which number on an integer takes as many bytes as its type allows, how many those are, and what the last may be: it
+# has bits to spare, which the reader drops.
+_WIDEST = {Kind.INT: (1 << 27, 5, 0x0F), Kind.LONG: (1 << 62, 10, 0x01), Kind.TIMESTAMP: (1 << 62, 10, 0x01)}
 _FIXED = {Kind.FLOAT: 4, Kind.DOUBLE: 8, Kind.BOOLEAN: 1, Kind.ENUM: 1}
 _ITEM = "item"
 
@@ -137,6 +140,11 @@ class _Walk:
         elif shape.kind is Kind.ENUM:
             found = self._octets.take(at, mode="clip")
             _demand((found < 2 * len(shape.symbols)) & (found % 2 == 0), within)
+        elif shape.kind in INTEGERS:
+            wide = _widest(shape, rows.numbers(name))
+            if wide.any():
+                _, size, most = _WIDEST[shape.kind]
+                _demand((self._octets.take(at + (size - 1), mode="clip") <= most) | ~wide, within)
         return at + _sizes(shape, name, rows)
 
     def _past_array(self, shape: Shape, name: str, rows: _Rows, at: Numbers) -> Numbers:
@@ -144,7 +152,7 @@ class _Walk:
         first = np.cumsum(counts) - counts  # the number of each array's first item among all
         until = _until(shape.item, items)
         head = at + _head_sizes(counts)
-        if _is_tagged(shape.item):
+        if _is_tagged(shape.item) or _holds_widest(shape.item, _ITEM, items):
             self.past(shape.item, _ITEM, items, np.repeat(head - until[first], counts) + until[:-1], None)
         after: Numbers = head + until[first + counts] - until[first] + 1
         return after
@@ -161,6 +169,21 @@ def _is_tagged(shape: Shape) -> bool:
         return shape.nullable or _is_tagged(shape.item)
     inner = any(_is_tagged(part.shape) for part in shape.fields)
     return shape.nullable or shape.kind in (Kind.BOOLEAN, Kind.ENUM) or inner
+
+
+def _widest(shape: Shape, numbers: Numbers) -> Mask:
+    """Which of the numbers take as many bytes as their type allows."""
+    least = _WIDEST[shape.kind][0]
+    return (numbers >= least) | (numbers < -least)
+
+
+def _holds_widest(shape: Shape, name: str, rows: _Rows) -> bool:
+    """Whether any of the values, or a part of one, is such an integer."""
+    if shape.kind is Kind.ARRAY:
+        return _holds_widest(shape.item, _ITEM, rows.items(name))
+    if shape.kind is Kind.RECORD:
+        return any(_holds_widest(part.shape, f"{name}.{part.name}", rows) for part in shape.fields)
+    return shape.kind in INTEGERS and bool(_widest(shape, rows.numbers(name)).any())
 
 
 def _until(shape: Shape, items: _Rows) -> Numbers:

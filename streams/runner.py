@@ -9,14 +9,16 @@ at, so that neither a crash, nor a retry, nor a second owner can lose a record o
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from threading import Lock
 from typing import Protocol
 
 import polars as pl
 
-from connectors.ports import Change, Conflict, DeadLetter, DeadLetters, KeyedStore, Moved, RowStore
+from connectors.ports import Change, Conflict, DeadLetter, DeadLetters, KeyedStore, Leaf, Loaded, Moved, RowStore
+from projections.canonical import bucket_of, document_leaf
 from projections.projection import KeyedProjection, Projection, RowProjection, with_position
-from projections.updates import changes
+from projections.updates import Update, changes
 from schemas.columns import Fault
 from schemas.log import Batch, TopicPartition
 from schemas.record_columns import BatchDecoder
@@ -24,6 +26,9 @@ from streams.limits import BadRecordGauge, Limit
 
 # A document that two partitions touch at once is folded again; more often than this in a row is not contention.
 MOST_CONFLICTS = 50
+
+# Keys whose buckets a writer remembers: the hash of a key in Python takes as long as that of its document.
+KEYS_REMEMBERED = 100_000
 
 
 class Gap(Exception):
@@ -64,6 +69,7 @@ class KeyedWriter:
 
     def __init__(self, projection: KeyedProjection, store: KeyedStore) -> None:
         self._projection, self._store = projection, store
+        self._bucket_of = lru_cache(KEYS_REMEMBERED)(partial(bucket_of, partitions=projection.partitions))
 
     def positions(self, version: int) -> dict[TopicPartition, int]:
         return self._store.positions(version)
@@ -73,9 +79,7 @@ class KeyedWriter:
         keys = list(summary)
         for attempt in range(MOST_CONFLICTS):
             loaded = self._store.load(version, keys)
-            writes = {
-                key: Change(old.revision, changes(old.document, summary[key])) for key, old in zip(keys, loaded, strict=True)
-            }
+            writes = {key: self._change(key, old, summary[key]) for key, old in zip(keys, loaded, strict=True)}
             try:
                 self._store.commit(version, batch.source, batch.begins, batch.following, writes)
                 return
@@ -87,6 +91,10 @@ class KeyedWriter:
                 if moved.actual != batch.following:
                     raise
                 return
+
+    def _change(self, key: str, old: Loaded, updates: Mapping[str, Update]) -> Change:
+        put = changes(old.document, updates)
+        return Change(old.revision, put, leaf=Leaf(self._bucket_of(key), document_leaf(key, {**old.document, **put})))
 
 
 class RowWriter:
@@ -151,6 +159,13 @@ class Runner:
         """The offset that comes next, or None for a partition that was not started."""
         stand = self._stands.get(source)
         return None if stand is None else stand.following
+
+    def passed_by_others(self, sources: Iterable[TopicPartition]) -> list[TopicPartition]:
+        """Those of some partitions whose stored position somebody else has moved on since this runner stood there: a redrive
+        that brought the view beyond a record at which it had halted."""
+        standing = [source for source in sources if source in self._stands]
+        stored = self._writer.positions(self.version) if standing else {}
+        return [source for source in standing if stored.get(source, 0) > self._stands[source].following]
 
     def handle(self, batch: Batch) -> Handled:
         """Fold a batch.

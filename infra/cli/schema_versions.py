@@ -200,19 +200,20 @@ def _print_entry(entry: "Entry") -> None:
 def _register(options: argparse.Namespace, settings: Settings) -> int:
     from connectors.ports import Away, UnknownSchema
     from connectors.registry import ConfluentRegistry, RegistryRefusal
-    from infra.evolution.registered import carry_out, plans
+    from infra.evolution.registered import Unfinished, carry_out, plans
     from schemas.contract import HERE, load
 
     registry = ConfluentRegistry(settings.registry, timeout=15.0)
     try:
         found = plans(registry, load(options.root or HERE))
         refused = any(plan.refusals for plan in found)
-        for done, plan in enumerate(() if refused or options.dry_run else found):
-            try:
-                carry_out(registry, plan)
-            except (Away, RegistryRefusal, UnknownSchema) as error:
-                message = f"{plan.subject}: {error}; {done} of {len(found)} subjects were done, run it again for the others"
-                return fail(message, 3 if isinstance(error, Away) else 1)
+        if not refused and not options.dry_run:
+            carry_out(registry, found)
+    except Unfinished as error:
+        if not isinstance(error.__cause__, Away | RegistryRefusal | UnknownSchema):
+            raise
+        message = f"{error.subject}: {error.__cause__}; {error.done} of {len(found)} subjects were done, run it again"
+        return fail(message, 3 if isinstance(error.__cause__, Away) else 1)
     finally:
         registry.close()
     if options.json:

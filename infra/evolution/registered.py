@@ -1,12 +1,17 @@
 """The contract beside a schema registry: what it holds of a subject, what it would refuse, bringing it up to date."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from schemas.codec import BadSchema
 from schemas.contract import Contract, RecordType, Schema, Topic
 from schemas.released import RULES, problems
+
+T = TypeVar("T")
+R = TypeVar("R")
+AT_ONCE = 6  # subjects: the registry waits for its log most of the time, and the log takes what comes together in one go
 
 
 class Version(Protocol):
@@ -19,7 +24,8 @@ class Version(Protocol):
 
 
 class Registry(Protocol):
-    """What of a schema registry is needed; see connectors.registry.ConfluentRegistry. Every call may raise Away."""
+    """What of a schema registry is needed, from several threads; see connectors.registry.ConfluentRegistry. Every call may
+    raise Away."""
 
     def versions(self, subject: str) -> list[int]: ...
     def version(self, subject: str, number: int) -> Version: ...
@@ -68,7 +74,7 @@ def subjects(contract: Contract) -> Iterator[tuple[str, Topic, RecordType]]:
 def compare(registry: Registry, contract: Contract) -> list[Subject]:
     """Each subject of the contract: its present schema against every version in the registry, transitively, under the
     level that holds there. Raises Away, RegistryRefusal."""
-    return [_compare(registry, *one) for one in subjects(contract)]
+    return _of_each(list(subjects(contract)), lambda one: _compare(registry, *one))
 
 
 def _compare(registry: Registry, subject: str, topic: Topic, record: RecordType) -> Subject:
@@ -127,9 +133,31 @@ class Plan:
         }
 
 
+class Unfinished(Exception):
+    """A subject could not be brought up to date, whose fault is the cause; `done` of the others are."""
+
+    def __init__(self, subject: str, done: int) -> None:
+        super().__init__(subject, done)
+        self.subject, self.done = subject, done
+
+
 def plans(registry: Registry, contract: Contract) -> list[Plan]:
     """What is to be done for each subject, asking the registry and changing nothing. Raises Away, RegistryRefusal."""
-    return [_plan(registry, *one) for one in subjects(contract)]
+    return _of_each(list(subjects(contract)), lambda one: _plan(registry, *one))
+
+
+def _of_each(items: Sequence[T], work: Callable[[T], R]) -> list[R]:
+    """`work` of each, several at once. Raises what the first of them raises that fails, when none is at work any more."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        begun = [pool.submit(work, item) for item in items]
+        _until_one_fails(begun)
+    return [one.result() for one in begun if not one.cancelled()]
+
+
+def _until_one_fails(begun: Sequence[Future[R]]) -> None:
+    """Wait for all, or until one fails: then those that wait are not begun."""
+    for one in wait(begun, return_when=FIRST_EXCEPTION).not_done:
+        one.cancel()
 
 
 def _plan(registry: Registry, subject: str, topic: Topic, record: RecordType) -> Plan:
@@ -147,8 +175,23 @@ def _plan(registry: Registry, subject: str, topic: Topic, record: RecordType) ->
     return made
 
 
-def carry_out(registry: Registry, plan: Plan) -> None:
-    """Register the schema and set the level, where they are not so already. Raises Away, RegistryRefusal."""
+def carry_out(registry: Registry, planned: Sequence[Plan]) -> None:
+    """Register the schemas and set the levels, where they are not so already; several subjects at once, in any order:
+    the contract's schemas refer to no others.
+
+    Raises:
+        Unfinished: by the first subject that failed, Away or RegistryRefusal. What was begun is finished, no other is begun.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        begun = [pool.submit(_carry_out, registry, plan) for plan in planned]
+        _until_one_fails(begun)
+    ended = [(plan, one.exception()) for plan, one in zip(planned, begun, strict=True) if not one.cancelled()]
+    for plan, error in ended:
+        if error is not None:
+            raise Unfinished(plan.subject, sum(error is None for _, error in ended)) from error
+
+
+def _carry_out(registry: Registry, plan: Plan) -> None:
     if plan.action != "unchanged":
         plan.id = registry.register(plan.subject, plan.record.schema)
     if plan.sets_level:

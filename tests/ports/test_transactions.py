@@ -19,11 +19,11 @@ from connectors.kafka_log import KafkaLog
 from connectors.kafka_transactions import KafkaTransactions, TransactionOptions
 from connectors.memory import MemoryLog
 from connectors.memory_transactions import MemoryGroup, MemoryTransactions
-from connectors.partitioner import partition_of
 from connectors.ports import Away
 from connectors.transactions import Disowned, Outgoing
 from infra.stack.harness import Stack, running_stack
 from schemas.log import TopicPartition
+from schemas.partitioner import partition_of
 
 PARTITIONS = 6
 COMMANDS, EVENTS = "c", "e"

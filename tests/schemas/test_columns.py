@@ -181,6 +181,35 @@ def test_uncommon_encodings_are_read_all_the_same(body: bytes, items: list[bool 
     assert [item["on"] for item in made.frame["items"].to_list()[1]] == items
 
 
+WIDE = {
+    "type": "record",
+    "name": "Wide",
+    "namespace": "fleetlog.test",
+    "fields": [
+        {"name": "whole", "type": "int"},
+        {"name": "number", "type": ["null", "long"]},
+        {"name": "items", "type": {"type": "array", "items": {"type": "record", "name": "Each", "fields": [
+            {"name": "small", "type": "int"}, {"name": "large", "type": "long"}]}}},
+    ],
+}  # fmt: skip
+SHORT_INT, LONG_INT = b"\x80" * 4 + b"\x08", b"\x80" * 4 + b"\x28"  # of 32 bits, and of one more
+SHORT_LONG, LONG_LONG = b"\x80" * 9 + b"\1", b"\x80" * 9 + b"\3"  # of 64 bits, and of one more
+
+
+@pytest.mark.parametrize("at", ["whole", "number", "small", "large"])
+@pytest.mark.parametrize("is_wrong", [True, False])
+def test_an_integer_may_take_no_more_bits_than_its_type_has(at: str, is_wrong: bool) -> None:
+    small, large = (LONG_INT, LONG_LONG) if is_wrong else (SHORT_INT, SHORT_LONG)
+    sent = {"whole": b"\2", "number": b"\2", "small": b"\2", "large": b"\2"} | {
+        at: small if at in ("whole", "small") else large
+    }
+    body = sent["whole"] + b"\2" + sent["number"] + b"\4" + b"\2\2" + sent["small"] + sent["large"] + b"\0"
+    plain = prefix(ID) + b"\2" + b"\0" + b"\0"
+    made = decoder(RecordType("Wide", "test", WIDE), {ID: WIDE}).decode([plain, prefix(ID) + body, plain])
+    assert [(fault.index, fault.reason) for fault in made.faults] == ([(1, "undecodable")] if is_wrong else [])
+    assert made.frame["index"].to_list() == ([0, 2] if is_wrong else [0, 1, 2])
+
+
 @given(data=st.data())
 @SLOW
 def test_a_record_of_all_columnar_types(data: st.DataObject) -> None:

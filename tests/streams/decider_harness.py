@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from connectors.memory import MemoryDeadLetters, MemoryLog
 from connectors.memory_transactions import MemoryGroup, MemoryTransactions
-from connectors.partitioner import partition_of
 from connectors.snapshots import MemorySnapshots
 from schemas.log import Batch, TopicPartition
 from schemas.messages import Message, Messages
+from schemas.partitioner import partition_of
 from streams.decider import Decider, DeciderRunner
 from streams.limits import Limit
 from streams.restoring import Restorer

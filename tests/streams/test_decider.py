@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.partitioner import partition_of
 from connectors.ports import Away
 from connectors.transactions import Disowned
 from schemas.log import Batch, TopicPartition
 from schemas.messages import Event
+from schemas.partitioner import partition_of
 from streams.aggregate_decider import aggregate_decider
 from streams.decider import Broken, Decider
 from streams.limits import TooManyBadRecords

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from connectors.partitioner import partition_of
 from connectors.ports import Away
 from schemas.log import TopicPartition
+from schemas.partitioner import partition_of
 from streams.aggregate_decider import recall
 from streams.aggregates import Aggregates
 from streams.restoring import Restorer, UnknownPosition
