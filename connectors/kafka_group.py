@@ -296,6 +296,5 @@ class GroupReader:
         if offsets:
             try:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
-            except KafkaException as error:
-                # Only a gauge: the next commit a second later says the same and more.
+            except KafkaException as error:  # only a gauge: the next commit a second later says the same and more
                 log.debug("commit: %s", error)
