@@ -153,6 +153,11 @@ COMMENT {quote(f"What is noted about version {version} of {self.table.name}; a n
     def insert_rows(self, version: int) -> str:
         return f"INSERT INTO {self.rows(version)} ({self._names}) VALUES"
 
+    def delete_rows(self, version: int, source: TopicPartition, offset: int) -> str:
+        """Done when it is answered: the rows are masked at once, and removed when their part is merged."""
+        which = f"{_of(source)} AND offset = {offset}"
+        return f"DELETE FROM {self.rows(version)} WHERE {which} SETTINGS lightweight_deletes_sync = 2"
+
     def store_position(self, version: int, source: TopicPartition, following: int) -> str:
         """A SELECT of constants: one exchange with the server, where VALUES takes two and a block."""
         values = f"{quote(source.topic)}, {source.partition}, {following}"

@@ -27,7 +27,7 @@ import polars as pl
 from connectors.clickhouse_client import ClickHouseServer, Gone
 from connectors.clickhouse_ddl import Statements
 from connectors.ports import Away, Moved, Superseded
-from connectors.rows import canonical, pieces
+from connectors.rows import canonical, check_passed, pieces
 from schemas.log import TopicPartition
 from schemas.table import Table
 
@@ -129,6 +129,21 @@ class ClickHouseRowStore:
             raise
         self._known[version, batch_of] = following
         self._sure.add((version, batch_of))
+
+    def amend(self, version: int, source: TopicPartition, offset: int, rows: pl.DataFrame) -> None:
+        """As the port says. Rows that there are go in one statement, rows that come in one block: a reader in between sees
+        neither. The table is no log of changes: what a row was before, the log says, with the corrections before."""
+        frame = canonical(self._table, source, offset, offset + 1, rows)
+        try:
+            check_passed(self._table, source, offset, self._read_positions(version).get(source, 0))
+            if self._server.query(self._sql.counts(version, source, offset, offset + 1)):
+                self._server.query(self._sql.delete_rows(version, source, offset))
+            if not frame.is_empty():
+                token = f"{self._sql.rows(version)}:{source}:{offset}:{uuid4()}"
+                self._server.insert(self._sql.insert_rows(version), self._table.columns, frame, token)
+        except Gone as gone:
+            self._forget()
+            raise Superseded(f"{self._sql.view}: version {version} was dropped or never prepared") from gone
 
     def digests(self, version: int, until: Mapping[TopicPartition, int]) -> dict[str, str]:
         if not until:

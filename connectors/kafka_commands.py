@@ -11,7 +11,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from connectors.group_options import GroupOptions
-from connectors.kafka_group import GroupReader, StartOf
+from connectors.group_positions import StartOf
+from connectors.kafka_group import GroupReader
 from connectors.kafka_log import AWAY, answer
 from connectors.ports import Away
 from connectors.transactions import Disowned

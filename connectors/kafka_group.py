@@ -19,15 +19,13 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from connectors.group_faults import FENCES_SECONDS, MOST_FENCES, Fenced, LostPosition
 from connectors.group_options import GroupOptions
+from connectors.group_positions import StartOf, stored_positions
 from connectors.kafka_log import AWAY
 from connectors.log_ends import LogEnds
 from connectors.pending_batch import Collection, WentBack, next_due, runs
-from connectors.ports import Away
 from schemas.log import Batch, TopicPartition
 
 log = logging.getLogger(__name__)
-
-StartOf = Callable[[Iterable[TopicPartition]], dict[TopicPartition, int]]
 
 
 class GroupReader:
@@ -50,6 +48,7 @@ class GroupReader:
         self._slots = threading.Semaphore(options.slots)
         self._epochs: dict[TopicPartition, int] = {}
         self._given_up: dict[TopicPartition, int] = {}
+        self._halted: set[TopicPartition] = set()
         self._epoch = 0
         self._collected = Collection()
         self._ends = LogEnds(options.bootstrap_servers)
@@ -112,9 +111,13 @@ class GroupReader:
         self._requests.append(lambda: self._restart([s for s in wanted if self._epochs.get(s) == self._given_up[s]]))
 
     def halt(self, source: TopicPartition) -> None:
-        """Read this partition no more until it is assigned again."""
+        """Read this partition no more until it is assigned again, or `revive` is called."""
         self._give_up(source)
         self._requests.append(lambda: self._halt(source))
+
+    def revive(self, source: TopicPartition) -> None:
+        """Read a halted partition again, from its stored position, if it is still this member's."""
+        self._requests.append(lambda: self._revive(source))
 
     def _give_up(self, source: TopicPartition) -> None:
         self._given_up[source] = self._epochs.get(source, 0)
@@ -250,18 +253,10 @@ class GroupReader:
         log.info("revoked %d partitions", len(partitions))
 
     def _stored(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """The stored positions. While the store is away there is nothing to read for, so this waits for it, well below
-        the time after which the group gives a silent member up; then it leaves the partitions to others."""
-        deadline = time.monotonic() + 240.0
-        while True:
-            try:
-                return self._start_of(sources)
-            except Away as away:
-                self._heard = time.monotonic()
-                if self._stop.is_set() or time.monotonic() > deadline:
-                    raise
-                log.warning("positions of %s: %s", self._options.group, away)
-                self._stop.wait(0.5)
+        def heard() -> None:
+            self._heard = time.monotonic()
+
+        return stored_positions(self._start_of, sources, self._options.group, self._stop, heard)
 
     def _begin(self, sources: Iterable[TopicPartition], starts: Mapping[TopicPartition, int]) -> None:
         self._epoch += 1
@@ -273,7 +268,9 @@ class GroupReader:
     def _forget(self, source: TopicPartition) -> None:
         for table in (self._epochs, self._folded):
             table.pop(source, None)
+        self._halted.discard(source)
         self._collected.forget(source)
+        self._ends.forget(source)
 
     def _restart(self, sources: Sequence[TopicPartition]) -> None:
         starts = self._stored(sources)
@@ -284,8 +281,14 @@ class GroupReader:
 
     def _halt(self, source: TopicPartition) -> None:
         if source in self._epochs:
-            self._consumer.pause([KafkaPartition(*source)])
             self._forget(source)
+            self._halted.add(source)
+            self._consumer.pause([KafkaPartition(*source)])
+
+    def _revive(self, source: TopicPartition) -> None:
+        if source in self._halted:
+            self._restart([source])
+            self._consumer.resume([KafkaPartition(*source)])
 
     def _commit(self) -> None:
         folded, self._folded = self._folded, {}
@@ -293,6 +296,5 @@ class GroupReader:
         if offsets:
             try:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
-            except KafkaException as error:
-                # Only a gauge: the next commit a second later says the same and more.
+            except KafkaException as error:  # only a gauge: the next commit a second later says the same and more
                 log.debug("commit: %s", error)

@@ -15,7 +15,7 @@ import polars as pl
 from connectors.leaves import Bucket
 from connectors.memory_views import MemoryViews
 from connectors.ports import Away, Change, Conflict, DeadLetter, Document, Loaded, Moved
-from connectors.rows import DTYPES, canonical, check_table
+from connectors.rows import DTYPES, canonical, check_passed, check_table
 from schemas.log import Batch, TopicPartition, offsets_of
 from schemas.table import Table
 
@@ -79,6 +79,16 @@ class MemoryRowStore(MemoryViews[Row]):
             for row in frame.iter_rows():
                 target.content[tuple(row[i] for i in self._identity)] = row
             target.positions[batch_of] = following
+
+    def amend(self, version: int, source: TopicPartition, offset: int, rows: pl.DataFrame) -> None:
+        frame = canonical(self.table, source, offset, offset + 1, rows)
+        with self._lock:
+            target = self._written(version)
+            check_passed(self.table, source, offset, target.positions.get(source, 0))
+            for identity in [name for name, row in target.content.items() if row[:3] == (*source, offset)]:
+                del target.content[identity]
+            for row in frame.iter_rows():
+                target.content[tuple(row[i] for i in self._identity)] = row
 
     def frame(self, version: int) -> pl.DataFrame:
         """All rows of a version, in the table's columns, in no particular order."""

@@ -139,6 +139,15 @@ class RowStore(ViewStore, Protocol):
             Moved: the stored position is beyond `first`.
         """
 
+    def amend(self, version: int, source: TopicPartition, offset: int, rows: "pl.DataFrame") -> None:
+        """Put `rows`, which are made from the record at `offset` as it counts now and may be none, in place of all rows that
+        were made from it. The position stays. The same call again changes nothing.
+
+        Raises:
+            ValueError: the view has not come to this record yet.
+            Superseded: the version was dropped or never prepared.
+        """
+
     def digests(self, version: int, until: Mapping[TopicPartition, int]) -> dict[str, str]:
         """Per key a hash over all its rows with offset < until[topic, partition], independent of the rows' order and
         of how often a row was physically written."""

@@ -45,6 +45,16 @@ def check_table(table: Table) -> None:
         raise ValueError(f"table {table.name}: {', '.join(nullable)} may not be nullable (an array, or sorts rows)")
 
 
+def check_passed(table: Table, source: TopicPartition, offset: int, position: int) -> None:
+    """Refuse to amend the rows of a record that is still to be folded: it would then be there twice.
+
+    Raises:
+        ValueError: the position is not beyond it.
+    """
+    if position <= offset:
+        raise ValueError(f"table {table.name}: stands at {source}:{position} and has no rows of offset {offset} yet")
+
+
 def canonical(table: Table, source: TopicPartition, first: int, following: int, rows: pl.DataFrame) -> pl.DataFrame:
     """`rows` in the table's column order and in the types of `DTYPES`.
 

@@ -31,6 +31,7 @@ class Reader(Protocol):
     def current(self, batch: Batch) -> bool: ...
     def reread(self, sources: Iterable[TopicPartition]) -> None: ...
     def halt(self, source: TopicPartition) -> None: ...
+    def revive(self, source: TopicPartition) -> None: ...
     def folded(self, source: TopicPartition, following: int) -> None: ...
     def assigned(self) -> list[TopicPartition]: ...
     def ends(self) -> dict[TopicPartition, int]: ...
@@ -194,7 +195,8 @@ class View:
         return True
 
     def _halt(self, source: TopicPartition, error: BaseException) -> None:
-        """Stop one partition, loudly. The others go on; a restart of the worker tries again."""
+        """Stop one partition, loudly. The others go on; a restart of the worker tries again, and so does a position that
+        somebody else has moved, or another version that was promoted."""
         self.halts[source] = f"{type(error).__name__}: {error}"
         self.reader.halt(source)
         self._monitor.halted(self.name, source, error)
@@ -211,13 +213,19 @@ class View:
         )
         try:
             live = await asyncio.to_thread(self._live_version)
+            promoted = live != self._runner.version
+            to_revive = (
+                list(self.halts) if promoted else await asyncio.to_thread(self._runner.passed_by_others, list(self.halts))
+            )
         except BaseException as error:
             if classify(error) is Outcome.WAIT:
                 return
             raise
-        if live != self._runner.version:
+        if promoted:
             log.info("%s: version %d was promoted, leaving version %d", self.name, live, self._runner.version)
             self.reader.reread(self.reader.assigned())
+        for source in to_revive:
+            self.reader.revive(source)
 
 
 class ReaderFailed(Exception):

@@ -18,11 +18,11 @@ from projections.projection import RowProjection, with_position
 from schemas.log import TopicPartition
 from schemas.record_columns import BatchDecoder
 from schemas.row_bytes import row_hashes
-from streams.rebuild import SCRATCH
 from streams.refold import whole
 from streams.roots import Roots
 from streams.runner import Runner
 from streams.verify import Verdict
+from streams.versions import SCRATCH
 
 AT_ONCE = 50  # chunks whose hashes are asked for in one question: bounds the memory that the store needs for it
 OTHERWISE = "the log implies other rows"

@@ -160,6 +160,13 @@ class Runner:
         stand = self._stands.get(source)
         return None if stand is None else stand.following
 
+    def passed_by_others(self, sources: Iterable[TopicPartition]) -> list[TopicPartition]:
+        """Those of some partitions whose stored position somebody else has moved on since this runner stood there: a redrive
+        that brought the view beyond a record at which it had halted."""
+        standing = [source for source in sources if source in self._stands]
+        stored = self._writer.positions(self.version) if standing else {}
+        return [source for source in standing if stored.get(source, 0) > self._stands[source].following]
+
     def handle(self, batch: Batch) -> Handled:
         """Fold a batch.
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from connectors.ports import Document, KeyedStore, LogReader, RowStore
 from projections.projection import KeyedProjection, RowProjection
 from schemas.record_columns import BatchDecoder
-from streams.rebuild import SCRATCH
 from streams.refold import Source, Until, refold, whole
 from streams.roots import Roots
 from streams.runner import Runner
+from streams.versions import SCRATCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from infra.cli import (
+    archive,
+    as_of,
     authority,
     bench,
     ca,
@@ -21,6 +23,7 @@ from infra.cli import (
     registry,
     schema,
     simulate,
+    snapshot,
     stack,
     topics,
     witness,
@@ -43,6 +46,9 @@ COMMANDS = (
     simulate,
     reconcile,
     projection,
+    as_of,
+    snapshot,
+    archive,
     decider,
     bench,
     chaos,

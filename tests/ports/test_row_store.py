@@ -253,3 +253,38 @@ def test_positions_hold_partitions_of_several_topics(store: Store) -> None:
     assert store.positions(1) == {far: 2**53 + 1, A: 1}
     assert store.counts(1, far, 2**53, 2**53 + 1) == {2**53: 2}
     assert len(store.digests(1, {far: 2**53 + 1})) == 1
+
+
+def test_the_rows_of_a_record_are_put_in_place_of_those_it_had(store: Store) -> None:
+    store.append(1, A, 0, 6, rows_of(A, 0, 5))
+    store.append(1, B, 0, 6, rows_of(B, 0, 5))
+    before = store.digests(1, EVERYTHING)
+    of_three = [row(A, 3), row(A, 3, 1)]
+    for made, count in ((frame([row(A, 3, 7, value=9.0)]), {3: 1}), (frame([]), {}), (frame(of_three), {3: 2})):
+        for _ in range(2):
+            store.amend(1, A, 3, made)
+            assert store.counts(1, A, 3, 4) == count
+    assert store.digests(1, EVERYTHING) == before
+    store.amend(1, A, 5, frame([row(A, 5)]))  # a record that had no rows
+    assert store.counts(1, A, 0, 9) == {**dict.fromkeys(range(5), 2), 5: 1}
+    assert store.counts(1, B, 0, 9) == dict.fromkeys(range(5), 2)
+    assert store.positions(1) == {A: 6, B: 6}
+
+
+def test_a_row_that_moves_to_another_key_and_place_is_there_once(store: Store) -> None:
+    store.append(1, A, 0, 6, frame([row(A, 3, device_id="wrong", at=5)]))
+    store.amend(1, A, 3, frame([row(A, 3, device_id="right", at=9)]))
+    assert set(store.digests(1, EVERYTHING)) == {"right"}
+    assert store.counts(1, A, 0, 9) == {3: 1}
+
+
+def test_what_the_view_has_not_reached_can_not_be_amended(store: Store) -> None:
+    store.append(1, A, 0, 6, rows_of(A, 0, 5))
+    for source, offset in ((A, 6), (B, 0)):
+        with pytest.raises(ValueError, match=f"has no rows of offset {offset} yet"):
+            store.amend(1, source, offset, frame([row(source, offset)]))
+    with pytest.raises(ValueError, match="do not come from"):
+        store.amend(1, A, 3, frame([row(A, 4)]))
+    with pytest.raises((Superseded, ValueError)):
+        store.amend(77, A, 3, frame([row(A, 3)]))
+    assert store.counts(1, A, 0, 9) == dict.fromkeys(range(5), 2)

@@ -230,6 +230,25 @@ def test_partitions_come_back_readable_after_a_halt_and_after_a_busy_time(stack:
     shared.check(topic, 1_800)
 
 
+def test_a_halted_partition_is_read_again_when_it_is_revived(stack: Stack, topic: str) -> None:
+    produce(stack, topic, 400)
+    shared = Shared()
+    member = Member(stack, topic, "a", shared, slots=1)
+    shared.wait_for(400)
+    source = TopicPartition(topic, 0)
+    member.reader.revive(source)  # which is not halted: nothing comes of it
+    member.reader.halt(source)
+    slow_feed(stack, topic, 400, 400)
+    shared.wait_for(400 + 400 * (PARTITIONS - 1) // PARTITIONS)
+    time.sleep(0.5)
+    assert source not in member.reader.assigned()
+    member.reader.revive(source)
+    shared.wait_for(800)
+    assert source in member.reader.assigned()
+    member.reader.stop()
+    shared.check(topic, 800)
+
+
 def test_a_position_that_the_log_does_not_hold_is_reported(stack: Stack, topic: str) -> None:
     produce(stack, topic, 40)
     shared = Shared()

@@ -30,6 +30,7 @@ class FakeReader:
         self.released = 0
         self.rereads: list[list[TopicPartition]] = []
         self.halted: list[TopicPartition] = []
+        self.revived: list[TopicPartition] = []
         self.positions: dict[TopicPartition, int] = {}
 
     def start(self) -> None:
@@ -50,6 +51,10 @@ class FakeReader:
     def halt(self, source: TopicPartition) -> None:
         self.halted.append(source)
 
+    def revive(self, source: TopicPartition) -> None:
+        self.revived.append(source)
+        self.start_of([source])
+
     def folded(self, source: TopicPartition, following: int) -> None:
         self.positions[source] = following
 
@@ -66,12 +71,16 @@ class FakeRunner:
     def __init__(self, *failures: BaseException) -> None:
         self.projection, self.version = DEVICE_STATE, 1
         self.failures, self.handled = list(failures), list[Batch]()
+        self.passed: set[TopicPartition] = set()
 
     def start(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(sources, 0)
 
     def position(self, source: TopicPartition) -> int:
         return 0
+
+    def passed_by_others(self, sources: Iterable[TopicPartition]) -> list[TopicPartition]:
+        return [source for source in sources if source in self.passed]
 
     def handle(self, batch: Batch) -> Handled:
         if self.failures:
@@ -248,3 +257,22 @@ def test_a_promoted_version_is_followed(tmp_path: Any) -> None:
     _, monitor, _ = live(tmp_path, runner, script, lambda: versions[0])
     assert runner.version == 2
     assert monitor.lags == {SOURCE: 10}
+
+
+@pytest.mark.parametrize("how", ["position", "promotion"])
+def test_a_halted_partition_goes_on_when_somebody_else_has_taken_the_view_further(tmp_path: Any, how: str) -> None:
+    runner, versions = FakeRunner(ValueError("this record")), [1]
+
+    async def script(view: View, reader: FakeReader) -> None:
+        reader.deliver(batch(0))
+        await until(lambda: reader.halted == [SOURCE])
+        await view.watch()
+        assert (reader.revived, list(view.halts)) == ([], [SOURCE])
+        runner.passed = {SOURCE} if how == "position" else set()
+        versions[0] = 1 if how == "position" else 2
+        await view.watch()
+        await until(lambda: reader.revived == [SOURCE] and not view.halts)
+        reader.deliver(batch(1))
+        await until(lambda: len(runner.handled) == 1)
+
+    live(tmp_path, runner, script, lambda: versions[0])

@@ -1,0 +1,180 @@
+"""Redrive: corrections into the live version of a view, while it goes on living.
+
+A live view folds the log as it lies there and knows of no corrections: which records it took how would hang on when it came
+by them. A version says with which corrections it was made (its fact `corrections`), and this is what moves that on, without
+making the whole view anew:
+
+1. Records that are corrected and that the view has not reached (it halted at one of them, or lags) are passed first, as a
+   second owner of the partition would do it: folded as they count, each write on the condition of the position.
+2. Then all corrected records lie behind the view. What they touch, or touched before, is made anew: the documents of their
+   keys, each folded from the log up to where it stands and written on the condition that nobody wrote it meanwhile; the rows
+   of the records themselves.
+3. Then the version says that these corrections are in it.
+
+A redrive that dies is begun again: what it made anew comes out the same. Until then the keys that it had finished differ
+from what the version says of itself.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from connectors.corrections import CorrectedLog
+from connectors.ports import Change, Conflict, Document, KeyedStore, Leaf, Loaded, LogReader, Moved, RowStore, ViewStore
+from projections.canonical import bucket_of, document_leaf
+from projections.projection import KEY, KeyedProjection, Projection, RowProjection, with_position
+from schemas.corrections import FACT, Corrections, made_with
+from schemas.log import Batch, TopicPartition
+from schemas.record_columns import BatchDecoder
+from streams.key_fold import KeyFold, cuts
+from streams.runner import Runner
+
+MOST_ATTEMPTS = 200  # at a document that others write to, or a position that moves on
+
+Position = tuple[TopicPartition, int]
+
+
+class NeedsRebuild(Exception):
+    """The corrections can't be brought into the view as it is; the message says why. A rebuild can."""
+
+
+class Contended(Exception):
+    """Others wrote again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What a redrive did: the view's version, the corrections that are in it now, how many of its records are corrected
+    otherwise than before, and how many documents or records' rows were made anew."""
+
+    version: int
+    corrections: int
+    records: int
+    remade: int
+
+
+@dataclass(frozen=True)
+class Redrive:
+    """What it takes. `log` is the log as it lies there; `corrections_until(offset)` gives the corrections in force."""
+
+    projection: Projection
+    store: ViewStore
+    log: LogReader
+    decoders: Mapping[str, BatchDecoder]
+    make_runner: Callable[[int], Runner]
+    corrections_until: Callable[[int], Corrections]
+
+    def run(self, until: int) -> Redriven:
+        """Bring all corrections before the offset `until` of their topic into the live version.
+
+        Raises:
+            Away: a store, the broker or the registry does not answer.
+            NeedsRebuild: the view is not local to its keys, or a document would vanish.
+            Contended: a document was written to by others all the time.
+            ValueError: the log no longer reaches back to the beginning.
+            MisplacedCorrection: a correction is of another record.
+        """
+        version = self.store.live()
+        before, after = self.corrections_until(made_with(self.store.facts(version))), self.corrections_until(until)
+        changed = [position for position in changed_records(before, after) if position[0].topic in self.projection.topics]
+        remade = 0
+        if changed:
+            self._pass(version, after, changed)
+            if isinstance(self.projection, KeyedProjection):
+                remade = self._documents(self.projection, version, (before, after), changed)
+            else:
+                remade = self._rows(self.projection, version, after, changed)
+        self.store.note(version, {FACT: str(until)})
+        return Redriven(version, until, len(changed), remade)
+
+    def _pass(self, version: int, after: Corrections, changed: Iterable[Position]) -> None:
+        """Take the view beyond the corrected records that it has not reached."""
+        beyond: dict[TopicPartition, int] = {}
+        for source, offset in changed:
+            beyond[source] = max(beyond.get(source, 0), offset + 1)
+        log = CorrectedLog(self.log, after)
+        for source, stop in beyond.items():
+            for _ in range(MOST_ATTEMPTS):
+                runner = self.make_runner(version)
+                start = runner.start([source])[source]
+                try:
+                    for batch in log.read(source, start, stop):
+                        runner.handle(batch)
+                    break
+                except Moved:  # the live view goes on by itself
+                    continue
+            else:
+                raise Contended(f"{self.projection.name}: {source} moved on {MOST_ATTEMPTS} times")
+
+    def _documents(
+        self, projection: KeyedProjection, version: int, both: tuple[Corrections, Corrections], changed: Sequence[Position]
+    ) -> int:
+        store: KeyedStore = self.store  # type: ignore[assignment]
+        keys = sorted({key for corrections in both for key in self.keys(projection, corrections, changed)})
+        fold = KeyFold(projection, CorrectedLog(self.log, both[1]), self.decoders, keys)
+        left = keys
+        for _ in range(MOST_ATTEMPTS):
+            positions = store.positions(version)
+            loaded = dict(zip(left, store.load(version, left), strict=True))
+            for source, of_source in cuts(positions, {key: one.document for key, one in loaded.items()}).items():
+                fold.advance(source, of_source)
+            if vanishing := [key for key, one in loaded.items() if one.document and not fold.documents[key]]:
+                raise NeedsRebuild(f"{projection.name}: no record is left of {', '.join(vanishing[:5])}")
+            left = [key for key, one in loaded.items() if not self._written(version, key, one, fold.documents[key])]
+            if not left:
+                return len(keys)
+        raise Contended(f"{projection.name}: others wrote to {', '.join(left[:5])} all the time")
+
+    def _written(self, version: int, key: str, loaded: Loaded, document: Document) -> bool:
+        """Put a document in place of the loaded one; False if somebody else wrote to it meanwhile."""
+        store: KeyedStore = self.store  # type: ignore[assignment]
+        if loaded.document == document:
+            return True
+        gone = [name for name in loaded.document if name not in document]
+        changed = {name: text for name, text in document.items() if loaded.document.get(name) != text}
+        leaf = Leaf(bucket_of(key, self.projection.partitions), document_leaf(key, document))  # type: ignore[union-attr]
+        for _ in range(MOST_ATTEMPTS):
+            source, position = next(iter(sorted(store.positions(version).items())))
+            try:
+                store.commit(version, source, position, position, {key: Change(loaded.revision, changed, gone, leaf)})
+                return True
+            except Conflict:
+                return False
+            except Moved:  # of some partition's position, which is not what this is about
+                continue
+        return False
+
+    def keys(self, projection: KeyedProjection, corrections: Corrections, of: Sequence[Position]) -> set[str]:
+        """The keys that some records touch as they count under corrections."""
+        found: set[str] = set()
+        for source, batch in self._records(corrections, of):
+            decoded = self.decoders[source.topic].decode(batch.values).frame
+            found.update(projection.keyed(source.topic, with_position(decoded, batch))[KEY].to_list())
+        return found
+
+    def _rows(self, projection: RowProjection, version: int, after: Corrections, changed: Sequence[Position]) -> int:
+        store: RowStore = self.store  # type: ignore[assignment]
+        for source, batch in self._records(after, changed):
+            decoded = self.decoders[source.topic].decode(batch.values).frame
+            rows = projection.rows(with_position(decoded, batch)) if len(decoded) else empty(projection)
+            store.amend(version, source, batch.begins, rows)
+        return len(changed)
+
+    def _records(self, corrections: Corrections, of: Sequence[Position]) -> Iterable[tuple[TopicPartition, Batch]]:
+        """Each record as it counts, as a batch of its own, which is empty where the record does not count."""
+        log = CorrectedLog(self.log, corrections)
+        for source, offset in of:
+            for batch in log.read(source, offset, offset + 1):
+                yield source, batch
+
+
+def empty(projection: RowProjection) -> pl.DataFrame:
+    """No rows, for a record that does not count."""
+    return pl.DataFrame(schema=dict.fromkeys(projection.table.names, pl.Null))
+
+
+def changed_records(before: Corrections, after: Corrections) -> list[Position]:
+    """The records that count differently under two sets of corrections, in the order of the log."""
+    ours, theirs = ({(e.correction.source, e.correction.offset): e.at for e in made} for made in (before, after))
+    return sorted(place for place in ours.keys() | theirs.keys() if ours.get(place) != theirs.get(place))
