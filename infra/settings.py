@@ -92,6 +92,7 @@ class Settings:
     authority_url: str = ""  # what certificates name as its address; empty: host and authority_port
     certificate_days: int = 90  # life of a device's certificate
     ledger_origin: str = "fleetlog.local/ledger"  # the ledger's name, in its checkpoints and its key
+    attest_origin: str = "fleetlog.local/views"  # the name under which attestations of views are signed
     witness_port: int = 8087  # where a witness of the ledger shows what it cosigned
     ledger_head_seconds: float = 600.0  # a fresh tree head is signed when there was none for this long
     ca_days: int = 1825  # life of an issuing authority's certificate

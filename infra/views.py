@@ -5,17 +5,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from connectors.ports import KeyedStore, LogReader, RowStore
-from infra import compose
+from connectors.ports import LogReader
+from infra import compose, proof
 from infra.rebuilds import Rebuilds
 from infra.settings import Settings
 from projections.projection import KeyedProjection, Projection
-from schemas import contract as contracts
 from schemas.corrections import made_with
 from streams.rebuild import Progress
-from streams.verify import Verdict, verify_keyed, verify_rows
+from streams.verify import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +79,7 @@ def rebuild_view(settings: Settings, projection: Projection, report: Callable[[P
 
 def verify_view(settings: Settings, projection: Projection) -> Verdict:
     """Compare a view with the log, under the corrections that the view was made with."""
-    with _Parts(settings, projection, corrections_of(settings, projection)) as parts:
-        if isinstance(projection, KeyedProjection):
-            return verify_keyed(projection, _keyed(parts.store), parts.log, parts.decoders)
-        return verify_rows(projection, _rows(parts.store), parts.log, parts.make_runner)
+    return proof.verify(settings, projection)
 
 
 def corrections_of(settings: Settings, projection: Projection) -> int:
@@ -94,29 +89,3 @@ def corrections_of(settings: Settings, projection: Projection) -> int:
         return made_with(store.facts(store.live()))
     finally:
         store.close()
-
-
-class _Parts:
-    """The store, log and decoders of one view, closed at the end. The log's records count as the corrections before the
-    offset `corrections` of their topic say."""
-
-    def __init__(self, settings: Settings, projection: Projection, corrections: int = 0) -> None:
-        self.log = compose.log_reader(settings, corrections)
-        self.store = compose.store(settings, projection)
-        self.decoders = compose.decoders(projection, contracts.load(), compose.registry(settings))
-        self.make_runner = compose.runner_maker(settings, projection, self.store, self.decoders)
-
-    def __enter__(self) -> "_Parts":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.log.close()
-        self.store.close()
-
-
-def _keyed(store: compose.Store) -> KeyedStore:
-    return store  # type: ignore[return-value]
-
-
-def _rows(store: compose.Store) -> RowStore:
-    return store  # type: ignore[return-value]

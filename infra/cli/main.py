@@ -46,6 +46,7 @@ COMMANDS = (
     simulate,
     reconcile,
     projection,
+    attest,
     as_of,
     snapshot,
     archive,
