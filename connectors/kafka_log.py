@@ -11,9 +11,14 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from connectors.pending_batch import batch_of
 from connectors.ports import Away
+from connectors.whole_log import records_of
+from schemas.archive.records import Records
 from schemas.log import Batch, TopicPartition
 
 T = TypeVar("T")
+Piece = tuple[list[Message], int, int]
+"""Data messages of a partition, and the offsets [from, to) of which they are all."""
+
 CONSUME_SECONDS = 0.05
 
 # The broker, or the way to it, is away: waiting helps. Everything else is a wrong call or a wrong log.
@@ -89,6 +94,15 @@ class KafkaLog:
         return int(low), int(high)
 
     def read(self, source: TopicPartition, start: int, stop: int) -> Iterator[Batch]:
+        for messages, read_from, read_to in self._pieces(source, start, stop):
+            yield batch_of(source, messages, read_from, read_to)
+
+    def records(self, source: TopicPartition, start: int, stop: int) -> Iterator[Records]:
+        """As `read`, with headers and timestamps (port WholeLog)."""
+        for messages, read_from, read_to in self._pieces(source, start, stop):
+            yield records_of(source, messages, read_from, read_to)
+
+    def _pieces(self, source: TopicPartition, start: int, stop: int) -> Iterator[Piece]:
         if start >= stop:
             return
         low, high = self._bounds(source)
@@ -100,7 +114,7 @@ class KafkaLog:
         finally:
             self._consumer.unassign()
 
-    def _batches(self, source: TopicPartition, following: int, stop: int) -> Iterator[Batch]:
+    def _batches(self, source: TopicPartition, following: int, stop: int) -> Iterator[Piece]:
         while True:
             messages = self._consumed(source, min(self._batch_records, stop - following))
             wanted: list[Message] = []
@@ -122,7 +136,7 @@ class KafkaLog:
                 wanted = [message for message in wanted if message.offset() < stop]
             read_to = min(read_to, stop)
             if read_to > following:
-                yield batch_of(source, wanted, following, read_to)
+                yield wanted, following, read_to
                 following = read_to
             if end is not None or following >= stop:
                 return

@@ -71,7 +71,7 @@ class Comparison:
 def declared_settings(topic: Topic, replicas: int) -> dict[str, str]:
     """The settings that the contract asks of a topic with so many replicas."""
     return {
-        "retention.ms": str(topic.retention_ms),
+        "retention.ms": str(topic.broker_retention_ms),
         "cleanup.policy": topic.cleanup_policy,
         "max.message.bytes": str(topic.max_message_bytes),
         "min.insync.replicas": str(min(2, replicas)),  # one replica may be away without stopping writes

@@ -2,27 +2,34 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
+from connectors.archive import Archive
+from connectors.archived_log import ArchivedLog
 from connectors.clickhouse_store import ClickHouseRowStore
 from connectors.corrections import CorrectedLog, end_of_corrections, entries
 from connectors.dead_letters import KafkaDeadLetters
+from connectors.folder_objects import FolderObjects
 from connectors.group_options import GroupOptions
 from connectors.kafka_group import GroupReader
 from connectors.kafka_log import KafkaLog
 from connectors.ports import DeadLetters, KeyedStore, LogReader, RowStore, SchemaRegistry
 from connectors.redis_store import RedisKeyedStore
 from connectors.registry import ConfluentRegistry
-from infra.settings import Settings
+from connectors.s3_objects import S3Objects, S3Options
+from infra.settings import SettingError, Settings
 from projections.catalogue import CATALOGUE
 from projections.projection import KeyedProjection, Projection, RowProjection
 from schemas import contract as contracts
 from schemas.contract import Contract
 from schemas.corrections import CORRECTIONS_TOPIC, Corrections
+from schemas.log import TopicPartition
 from schemas.message_types import message_types
 from schemas.messages import Messages
 from schemas.record_columns import BatchDecoder, decoder_of
 from streams.limits import Limit
 from streams.live import MakeReader
+from streams.promotion import Unwritten
 from streams.runner import Runner, writer
 
 Store = KeyedStore | RowStore
@@ -36,7 +43,7 @@ def log_reader(settings: Settings, corrections: int = 0) -> LogReader:
         Away: there are corrections to be read, and the broker or the registry does not answer.
         BrokenCorrections: they can't be read.
     """
-    log = KafkaLog(settings.kafka)
+    log = whole_log(settings)
     if not corrections:
         return log
     try:
@@ -44,6 +51,27 @@ def log_reader(settings: Settings, corrections: int = 0) -> LogReader:
     except BaseException:
         log.close()
         raise
+
+
+def whole_log(settings: Settings) -> ArchivedLog:
+    """The archive and the log as one, with headers and timestamps, and without corrections."""
+    return ArchivedLog(KafkaLog(settings.kafka), archive(settings))
+
+
+def archive(settings: Settings) -> Archive:
+    """The archive. A folder is made with its first object.
+
+    Raises:
+        SettingError: FLEETLOG_ARCHIVE names no place for one.
+    """
+    scheme, found, place = settings.archive.partition("://")
+    if not found:
+        return Archive(FolderObjects(Path(settings.archive).resolve() if settings.archive else settings.data / "archive"))
+    bucket, _, prefix = place.strip("/").partition("/")
+    if scheme != "s3" or not bucket:
+        raise SettingError(f"FLEETLOG_ARCHIVE is {settings.archive!r}, neither a folder nor s3://BUCKET/PREFIX")
+    keys = settings.archive_access_key, settings.archive_secret_key
+    return Archive(S3Objects(S3Options(bucket, prefix, settings.archive_endpoint, settings.archive_region, *keys)))
 
 
 def newest_corrections(settings: Settings) -> int:
@@ -121,6 +149,14 @@ def runner_maker(
         endless if letters is None else limit,
         dead_letters=letters,
     )
+
+
+def effects_maker(
+    projection: Projection, decoders_of_view: Mapping[str, BatchDecoder], letters: DeadLetters
+) -> Callable[[Mapping[TopicPartition, int]], Runner]:
+    """A function that makes a runner which only sets bad records aside, from some positions on."""
+    endless = Limit(run=2**62, ratio=1.0, window=2**62)
+    return lambda mark: Runner(projection, Unwritten(mark), decoders_of_view, endless, 0, dead_letters=letters)
 
 
 def reader_maker(settings: Settings, projection: Projection, index: int) -> MakeReader:

@@ -60,6 +60,17 @@ class Settings:
     dead_letter_run: int = 1_000  # a view halts after so many bad records in a row in one partition
     dead_letter_ratio: float = 0.5  # ... or when more than this share of the last dead_letter_window was bad
     dead_letter_window: int = 10_000
+    rebuild_records: int = 200_000  # most records that a rebuild folds in one piece; bounds its memory
+    rebuild_stall_seconds: float = 60.0  # a rebuild that makes no progress for so long has failed
+
+    archive: str = ""  # where the log is archived: a folder, or s3://BUCKET/PREFIX; empty: data_dir/archive
+    archive_endpoint: str = ""  # base URL of the S3 API (MinIO and others); empty: AWS's
+    archive_region: str = "us-east-1"
+    archive_access_key: str = ""  # empty, with the next: the machine's role
+    archive_secret_key: str = ""
+    archive_offsets: int = 50_000  # a segment ends at a multiple of this,
+    archive_bytes: int = 64_000_000  # ... or when its records are as large as this,
+    archive_seconds: float = 300.0  # ... or when its oldest record is older than this
 
     request_deadline: float = 10.0  # the ingress answers 503 when the broker has not acknowledged by then
     max_body_bytes: int = 10_000_000

@@ -9,11 +9,12 @@ from typing import Any
 
 from connectors.ports import KeyedStore, LogReader, RowStore
 from infra import compose
+from infra.rebuilds import Rebuilds
 from infra.settings import Settings
 from projections.projection import KeyedProjection, Projection
 from schemas import contract as contracts
-from schemas.corrections import FACT, made_with
-from streams.rebuild import Progress, rebuild
+from schemas.corrections import made_with
+from streams.rebuild import Progress
 from streams.verify import Verdict, verify_keyed, verify_rows
 
 
@@ -72,9 +73,10 @@ def _halts(settings: Settings, view: str) -> dict[str, str]:
 
 def rebuild_view(settings: Settings, projection: Projection, report: Callable[[Progress], None]) -> tuple[int, int]:
     """Make a new version from the log, with all corrections that there are, and switch to it; returns (version, records)."""
-    corrections = compose.newest_corrections(settings)
-    with _Parts(settings, projection, corrections) as parts:
-        return rebuild(projection, parts.store, parts.log, parts.make_runner, report, {FACT: str(corrections)})
+    with Rebuilds(settings, projection) as rebuilds:
+        made = rebuilds.rebuild(report)
+        rebuilds.promote(made.number, lambda progress: None)
+        return made.number, int(made.facts["records"])
 
 
 def verify_view(settings: Settings, projection: Projection) -> Verdict:

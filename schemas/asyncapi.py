@@ -72,7 +72,7 @@ def _avro(record: RecordType) -> Schema:
 
 def _channel(topic: Topic, root: Path) -> Schema:
     holds = ", ".join(record.name for record in topic.records)
-    kept = "for ever" if topic.retention_days < 0 else f"for {topic.retention_days} days"
+    kept = "for ever" if topic.retention_days < 0 else f"for {topic.retention_days} days, then in the archive"
     return {
         "address": topic.name,
         "title": topic.name,
@@ -85,7 +85,7 @@ def _channel(topic: Topic, root: Path) -> Schema:
                 "partitions": topic.partitions,
                 "topicConfiguration": {
                     "cleanup.policy": [topic.cleanup_policy],
-                    "retention.ms": topic.retention_ms,
+                    "retention.ms": topic.broker_retention_ms,
                     "max.message.bytes": topic.max_message_bytes,
                 },
                 **BINDING,

@@ -59,8 +59,14 @@ class Topic:
 
     @property
     def retention_ms(self) -> int:
-        """How long the broker keeps a record, in milliseconds; -1: for ever."""
+        """How long a record stays in the log, in milliseconds; -1: for ever. Then it is in the archive only."""
         return -1 if self.retention_days < 0 else self.retention_days * DAY_MILLISECONDS
+
+    @property
+    def broker_retention_ms(self) -> int:
+        """The broker deletes nothing by itself: what is older than its retention goes when it is archived and proven to be
+        (streams.archive_guard)."""
+        return -1
 
     @property
     def cleanup_policy(self) -> str:

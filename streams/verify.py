@@ -22,8 +22,8 @@ from projections.projection import KEY, KeyedProjection, RowProjection, with_pos
 from projections.updates import changes
 from schemas.log import TopicPartition
 from schemas.record_columns import BatchDecoder
-from streams.rebuild import SCRATCH
 from streams.runner import Runner
+from streams.versions import SCRATCH
 
 STAMP = "position."
 

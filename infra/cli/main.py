@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from infra.cli import (
+    archive,
+    as_of,
     authority,
     bench,
     ca,
@@ -22,6 +24,7 @@ from infra.cli import (
     registry,
     schema,
     simulate,
+    snapshot,
     stack,
     topics,
     witness,
@@ -45,6 +48,9 @@ COMMANDS = (
     simulate,
     reconcile,
     projection,
+    as_of,
+    snapshot,
+    archive,
     decider,
     bench,
     chaos,

@@ -1,17 +1,15 @@
 """`fleetlog projection`: the views, as an operator sees them."""
 
 import argparse
-import sys
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from infra.cli import as_of, projection_rebuild, projection_versions
 from infra.cli.command import Commands, add_command, add_group, fail, print_json
 from infra.settings import Settings
 
 if TYPE_CHECKING:
     from projections.projection import Projection
-    from streams.rebuild import Progress
     from streams.verify import Verdict
 
 NAMED_DIFFERENCES = 20
@@ -26,15 +24,8 @@ def add(commands: Commands) -> None:
     ):
         command = add_command(actions, name, summary, f"fleetlog projection {name} --json", run)
         command.add_argument("--json", action="store_true", help="print JSON")
-    command = add_command(
-        actions,
-        "rebuild",
-        "make a new version of a view from the log, beside the live one, and switch to it at the end",
-        "fleetlog projection rebuild device_state",
-        _rebuild,
-    )
-    command.add_argument("name", help="name of the view")
-    command.add_argument("--json", action="store_true", help="print JSON")
+    projection_rebuild.add(actions)
+    projection_versions.add(actions)
     command = add_command(
         actions,
         "verify",
@@ -45,6 +36,9 @@ def add(commands: Commands) -> None:
     command.add_argument("name", nargs="?", help="name of the view")
     command.add_argument("--all", action="store_true", help="verify every view")
     command.add_argument("--json", action="store_true", help="print JSON")
+    command = add_command(actions, "as-of", as_of.SUMMARY, "fleetlog projection as-of device_state -2h", as_of.run)
+    command.add_argument("view", metavar="NAME", help="name of the view")
+    as_of.arguments(command)
 
 
 def _list(options: argparse.Namespace, settings: Settings) -> int:
@@ -90,46 +84,6 @@ def _status(options: argparse.Namespace, settings: Settings) -> int:
             halted = "; ".join(f"{source}: {why}" for source, why in one.halted.items()) or "-"
             print(f"{one.name:<16} {one.kind:<10} {one.live:>5} {one.folded:>12,} {one.lag:>10,}  {halted}")
     return 1 if any(one.halted for one in found) else 0
-
-
-def _rebuild(options: argparse.Namespace, settings: Settings) -> int:
-    from connectors.ports import Away
-    from infra import views
-    from projections.catalogue import UnknownView, find
-    from streams.rebuild import BehindLive
-
-    try:
-        version, records = views.rebuild_view(settings, find(options.name), _Reporter(options.name).report)
-    except UnknownView as error:
-        return fail(str(error), 2)
-    except Away as away:
-        return fail(str(away), 3)
-    except (BehindLive, ValueError) as error:
-        return fail(str(error), 1)
-    if options.json:
-        print_json({"view": options.name, "version": version, "records": records})
-    else:
-        print(f"{options.name}: version {version} is live, made from {records:,} records")
-    return 0
-
-
-class _Reporter:
-    """A line of progress a second, on standard error."""
-
-    def __init__(self, name: str) -> None:
-        self._name, self._last = name, 0.0
-
-    def report(self, progress: "Progress") -> None:
-        now = time.monotonic()
-        if now - self._last < 1.0:
-            return
-        self._last = now
-        left = max(0, progress.total - progress.records)
-        eta = f", {left / progress.rate:,.0f} s left" if progress.records else ""
-        print(
-            f"{self._name}: {progress.records:,} of {progress.total:,} records, {progress.rate:,.0f}/s{eta}",
-            file=sys.stderr,
-        )
 
 
 def _verify(options: argparse.Namespace, settings: Settings) -> int:

@@ -17,7 +17,6 @@ from tests.connectors.ingress.served import options, serving
 
 CONTRACT = load()
 ADDRESSES = Addresses("one:9092,two:9092", "http://registry:8081")
-DAY = 86_400_000
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +86,10 @@ def test_a_channel_says_what_topics_toml_says(made: dict[str, Any]) -> None:
         "device",
         "BACKWARD_TRANSITIVE",
     )
+    assert channel["description"].endswith("kept for 30 days, then in the archive.")
     kafka = channel["bindings"]["kafka"]
     assert kafka["partitions"] == 6
-    settings = {"cleanup.policy": ["delete"], "retention.ms": 30 * DAY, "max.message.bytes": 12_000_000}
+    settings = {"cleanup.policy": ["delete"], "retention.ms": -1, "max.message.bytes": 12_000_000}
     assert kafka["topicConfiguration"] == settings
     registrations = made["channels"]["fleet.registration.events"]["bindings"]["kafka"]["topicConfiguration"]
     assert registrations["retention.ms"] == -1

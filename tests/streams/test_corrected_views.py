@@ -12,11 +12,11 @@ from projections.catalogue import DEVICE_STATE
 from schemas.correction_messages import Correction
 from schemas.corrections import FACT, Corrections, Entry, made_with
 from schemas.log import TopicPartition
-from streams.rebuild import rebuild
 from streams.verify import verify_keyed, verify_rows
 from tests.projections.records import logs
 from tests.schemas.corrections import patched, skipped
 from tests.streams.decoding import BAD, encode
+from tests.streams.rebuilding import renewed
 from tests.streams.test_rebuild_and_verify import DECODERS, fold, maker
 from tests.streams.test_runner import EVENTS, ROWS, Log
 
@@ -70,7 +70,7 @@ def test_a_rebuild_under_corrections_is_as_if_no_record_had_ever_been_bad(made: 
     fold(DEVICE_STATE, store, is_so)
     log = CorrectedLog(is_so, index(corrections, len(corrections)))
     facts = {FACT: str(len(corrections))}
-    version, _ = rebuild(DEVICE_STATE, store, log, maker(DEVICE_STATE, store), facts=facts)
+    version, _ = renewed(DEVICE_STATE, store, log, maker(DEVICE_STATE, store), facts=facts)
     assert documents(store, version) == documents(right, 1)
     assert store.positions(version) == right.positions(1)
     assert made_with(store.facts(version)) == len(corrections)
@@ -86,7 +86,7 @@ def test_rows_too(made: tuple[Log, Damage]) -> None:
     fold(ROWS, right, should)
     fold(ROWS, store, is_so)
     log = CorrectedLog(is_so, index(corrections, len(corrections)))
-    version, _ = rebuild(ROWS, store, log, maker(ROWS, store), facts={FACT: str(len(corrections))})
+    version, _ = renewed(ROWS, store, log, maker(ROWS, store), facts={FACT: str(len(corrections))})
     assert store.digests(version, store.positions(version)) == right.digests(1, right.positions(1))
     assert verify_rows(ROWS, store, log, maker(ROWS, store)).equal
 
@@ -99,6 +99,6 @@ def test_a_view_equals_the_log_under_its_own_corrections_whatever_came_later(mad
     store = MemoryKeyedStore()
     log = CorrectedLog(is_so, index(corrections, earlier))
     store.prepare(1)
-    rebuild(DEVICE_STATE, store, log, maker(DEVICE_STATE, store), facts={FACT: str(earlier)})
+    renewed(DEVICE_STATE, store, log, maker(DEVICE_STATE, store), facts={FACT: str(earlier)})
     own = index(corrections, made_with(store.facts(store.live())))
     assert verify_keyed(DEVICE_STATE, store, CorrectedLog(is_so, own), DECODERS).equal

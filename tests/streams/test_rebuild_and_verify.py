@@ -16,11 +16,11 @@ from projections import device_state
 from projections.catalogue import DEVICE_STATE
 from schemas.log import TopicPartition
 from streams.limits import Limit
-from streams.rebuild import rebuild
 from streams.runner import Runner, writer
 from streams.verify import verify_keyed, verify_rows
 from tests.projections.records import logs
 from tests.streams.decoding import BAD, JsonDecoder, encode
+from tests.streams.rebuilding import renewed
 from tests.streams.test_runner import EVENTS, ROWS, Log
 
 DECODERS: dict[str, Any] = {topic: JsonDecoder(topic) for topic in device_state.TOPICS}
@@ -55,7 +55,7 @@ def test_a_rebuild_yields_what_live_yields_and_takes_its_place(log: Log, seed: i
     kept, store = filled(log), MemoryKeyedStore()
     fold(DEVICE_STATE, store, kept)
     before = dict(store.scan(1))
-    version, records = rebuild(DEVICE_STATE, store, kept, maker(DEVICE_STATE, store))
+    version, records = renewed(DEVICE_STATE, store, kept, maker(DEVICE_STATE, store))
     assert (version, records, store.live()) == (2, len(log), 2)
     assert dict(store.scan(2)) == before
 
@@ -158,7 +158,7 @@ def test_bad_records_are_left_out_of_a_rebuild() -> None:
     kept, store = MemoryLog(dict.fromkeys(device_state.TOPICS, 1)), MemoryKeyedStore()
     kept.append(TopicPartition("fleet.telemetry", 0), b"key", BAD)
     store.prepare(1)
-    assert rebuild(DEVICE_STATE, store, kept, maker(DEVICE_STATE, store)) == (2, 1)
+    assert renewed(DEVICE_STATE, store, kept, maker(DEVICE_STATE, store)) == (2, 1)
     assert store.positions(2) == {TopicPartition("fleet.telemetry", 0): 1}
 
 
@@ -171,7 +171,7 @@ def test_a_log_without_its_beginning_can_be_neither_rebuilt_nor_verified() -> No
     store.prepare(1)
     rows.prepare(1)
     with pytest.raises(ValueError, match="begins at offset 2"):
-        rebuild(DEVICE_STATE, store, kept, maker(DEVICE_STATE, store))
+        renewed(DEVICE_STATE, store, kept, maker(DEVICE_STATE, store))
     assert store.live() == 1
     with pytest.raises(ValueError, match="begins at offset 2"):
         verify_keyed(DEVICE_STATE, store, kept, DECODERS)
@@ -183,5 +183,5 @@ def test_versions_older_than_the_last_live_one_are_dropped() -> None:
     kept, store = filled([]), MemoryKeyedStore()
     store.prepare(1)
     for _ in itertools.repeat(None, 3):
-        rebuild(DEVICE_STATE, store, kept, maker(DEVICE_STATE, store))
+        renewed(DEVICE_STATE, store, kept, maker(DEVICE_STATE, store))
     assert (store.live(), store.versions()) == (4, [3, 4])

@@ -1,0 +1,104 @@
+"""The archive and the live log read as one: what the log no longer holds comes from the archive, the rest from the log."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
+
+from connectors.archive import Archive
+from connectors.whole_log import WholeLog
+from schemas.archive.manifest import Manifest
+from schemas.archive.records import Records
+from schemas.log import Batch, TopicPartition
+
+BATCH_RECORDS = 20_000
+
+
+class _Piece(Protocol):
+    """A Batch or Records."""
+
+    @property
+    def following(self) -> int: ...
+
+
+T = TypeVar("T", bound=_Piece)
+
+
+class ArchivedLog:
+    """A WholeLog over a live one and the archive below its beginning. The archive is asked for nothing that the log has, and
+    not at all while the log reaches back to its beginning; it may then be away.
+
+    Beside what a LogReader raises: Damaged, which names the object, and Refused.
+    """
+
+    def __init__(self, live: WholeLog, archive: Archive, batch_records: int = BATCH_RECORDS) -> None:
+        """`batch_records`: most records of one batch out of the archive."""
+        self._live, self._archive, self._batch_records = live, archive, batch_records
+
+    def bounds(self, topics: Iterable[str]) -> dict[TopicPartition, tuple[int, int]]:
+        return {source: (self._low(source, low), end) for source, (low, end) in self._live.bounds(topics).items()}
+
+    def read(self, source: TopicPartition, start: int, stop: int) -> Iterator[Batch]:
+        return self._both(source, start, stop, self._live.read, Records.batch)
+
+    def records(self, source: TopicPartition, start: int, stop: int) -> Iterator[Records]:
+        """See WholeLog."""
+        return self._both(source, start, stop, self._live.records, lambda records: records)
+
+    def close(self) -> None:
+        self._live.close()
+
+    def _both(
+        self,
+        source: TopicPartition,
+        start: int,
+        stop: int,
+        live: Callable[[TopicPartition, int, int], Iterator[T]],
+        made_of: Callable[[Records], T],
+    ) -> Iterator[T]:
+        following = start
+        while following < stop:
+            low = self._live_low(source)
+            if following < low:
+                for records in self._archived(source, following, min(low, stop), low):
+                    yield made_of(records)
+                    following = records.following
+                continue
+            try:
+                for piece in live(source, following, stop):
+                    yield piece
+                    following = piece.following
+            except ValueError:
+                if self._live_low(source) <= following:
+                    raise
+                continue  # what was to be read next has just been deleted: the archive has it
+            return
+
+    def _archived(self, source: TopicPartition, start: int, stop: int, low: int) -> Iterator[Records]:
+        """The records of [start, stop), which the archive must hold; the live log begins at `low`."""
+        manifest = self._manifest(source.topic)
+        first, following = (0, 0) if manifest is None else manifest.span(source.partition)
+        if manifest is None or not first <= start or following < stop:
+            held = f"holds those from {first} to {following}" if following else "holds none of them"
+            raise ValueError(
+                f"{source}: the log begins at offset {low}, it can't be read from {start}; "
+                f"the archive {self._archive} {held}"
+            )
+        for segment in manifest.covering(source.partition, start, stop):
+            records = self._archive.records(source, segment).between(start, stop)
+            yield from records.pieces(self._batch_records)
+
+    def _live_low(self, source: TopicPartition) -> int:
+        return self._live.bounds([source.topic])[source][0]
+
+    def _low(self, source: TopicPartition, low: int) -> int:
+        """The first offset that can be read of a partition whose log begins at `low`."""
+        if low == 0:
+            return 0
+        manifest = self._manifest(source.topic)
+        if manifest is None:
+            return low
+        first, following = manifest.span(source.partition)
+        return min(first, low) if following >= low else low  # a break between the two: as if nothing were archived
+
+    def _manifest(self, topic: str) -> Manifest | None:
+        found = self._archive.manifest(topic)
+        return None if found is None else found[0]
