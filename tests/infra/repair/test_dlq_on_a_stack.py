@@ -36,21 +36,18 @@ def letters(stack: Stack, position: str, *more: str) -> list[dict[str, str]]:
     return [one for one in done(stack, "dlq", "list", "--limit", "1000", *more)["listed"] if one["position"] == position]
 
 
-def test_bad_bytes_are_patched_and_the_views_are_as_if_they_had_never_been_bad(
-    stack: Stack, writer: Writer, tmp_path: Path
-) -> None:
+def one_cut_short(writer: Writer) -> str:
+    """Three records each of two devices, one of them cut short within its reading; returns where that one lies."""
     good = [writer.framed(telemetry(device, number)) for device in ("right", "wrong") for number in range(3)]
     for device, values in (("right", good[:3]), ("wrong", good[3:])):
         places = [
             writer.write(value if device == "right" or number != 1 else value[:-8], device)
             for number, value in enumerate(values)
         ]
-    bad = places[1]
-    until(lambda: len(letters(stack, bad)) == len(VIEWS))
-    caught_up(stack, *VIEWS)
-    assert {one["state"] for one in letters(stack, bad)} == {"open"}
-    assert document(stack, "wrong")["count.telemetry"] == "2"
+    return places[1]
 
+
+def check_shown(stack: Stack, bad: str) -> None:
     shown = done(stack, "dlq", "show", bad)
     assert shown["values"]["device_id"] == "wrong"
     assert shown["values"]["readings"] == [{"metric": "temperature", "at": telemetry("wrong", 1)["readings"][0]["at"]}]
@@ -62,6 +59,17 @@ def test_bad_bytes_are_patched_and_the_views_are_as_if_they_had_never_been_bad(
     assert {one["view"] for one in shown["letters"]} == set(VIEWS)
     assert done(stack, "dlq", "show", shown["letters"][0]["lies_at"]) == shown
 
+
+def test_bad_bytes_are_patched_and_the_views_are_as_if_they_had_never_been_bad(
+    stack: Stack, writer: Writer, tmp_path: Path
+) -> None:
+    bad = one_cut_short(writer)
+    until(lambda: len(letters(stack, bad)) == len(VIEWS))
+    caught_up(stack, *VIEWS)
+    assert {one["state"] for one in letters(stack, bad)} == {"open"}
+    assert document(stack, "wrong")["count.telemetry"] == "2"
+
+    check_shown(stack, bad)
     values = tmp_path / "values.json"
     values.write_text(json.dumps(telemetry("wrong", 1)))
     done(stack, "dlq", "patch", bad, "--value", str(values), "--reason", "from the device's journal")
