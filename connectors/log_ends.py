@@ -49,6 +49,11 @@ class LogEnds:
             if end is not None:
                 collected.end(source, end, high, now)
 
+    def forget(self, source: TopicPartition) -> None:
+        """It is read no more, or anew from its stored position: what was told of its end may have been lost on the way."""
+        for table in (self._stopped, self._asked):
+            table.pop(source, None)
+
     def _end(self, source: TopicPartition, following: int, high: int) -> int | None:
         """The offset behind those without a record that begin at `following`, which it is itself where an open transaction
         begins there; None where a record is."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from infra.cli import (
     archive,
+    as_of,
     authority,
     bench,
     ca,
@@ -22,6 +23,7 @@ from infra.cli import (
     registry,
     schema,
     simulate,
+    snapshot,
     stack,
     topics,
     witness,
@@ -44,6 +46,8 @@ COMMANDS = (
     simulate,
     reconcile,
     projection,
+    as_of,
+    snapshot,
     archive,
     decider,
     bench,

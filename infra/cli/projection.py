@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from infra.cli import projection_rebuild, projection_versions
+from infra.cli import as_of, projection_rebuild, projection_versions
 from infra.cli.command import Commands, add_command, add_group, fail, print_json
 from infra.settings import Settings
 
@@ -36,6 +36,9 @@ def add(commands: Commands) -> None:
     command.add_argument("name", nargs="?", help="name of the view")
     command.add_argument("--all", action="store_true", help="verify every view")
     command.add_argument("--json", action="store_true", help="print JSON")
+    command = add_command(actions, "as-of", as_of.SUMMARY, "fleetlog projection as-of device_state -2h", as_of.run)
+    command.add_argument("view", metavar="NAME", help="name of the view")
+    as_of.arguments(command)
 
 
 def _list(options: argparse.Namespace, settings: Settings) -> int:
