@@ -5,7 +5,7 @@ positions are read first (P), then each document atomically: whatever it holds b
 folds for each key the records up to the later of P and the document's own stamp, and must come to the same document.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -31,11 +31,12 @@ class Source:
 @dataclass(frozen=True)
 class Until:
     """How far to fold: below the positions; and for the keys of `documents` up to these documents' own stamps, too. With
-    `only`, nothing but these keys."""
+    `only`, nothing but these keys; with `chosen`, nothing but the keys that it is true of."""
 
     positions: Mapping[TopicPartition, int]
     documents: Mapping[str, Document] = field(default_factory=dict)
     only: Collection[str] | None = None
+    chosen: Callable[[str], bool] | None = None
 
 
 def refold(source: Source, until: Until) -> dict[str, Document]:
@@ -76,6 +77,9 @@ def fold_on(
         keyed = projection.keyed(topic, frame)
         if only is not None:
             keyed = keyed.filter(pl.col(KEY).is_in(only))
+        if until.chosen is not None:
+            wanted = [key for key in keyed[KEY].unique().to_list() if until.chosen(key)]
+            keyed = keyed.filter(pl.col(KEY).is_in(pl.Series(KEY, wanted, pl.String).implode()))
         for key, updates in projection.summarize(topic, _held(keyed, limits, position)).items():
             document = scratch.setdefault(key, {})
             document.update(changes(document, updates))

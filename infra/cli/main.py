@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from infra.cli import (
     archive,
     as_of,
+    attest,
     authority,
     bench,
     ca,
