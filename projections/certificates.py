@@ -75,4 +75,12 @@ def status(payloads: Mapping[str, Any]) -> Literal["valid", "revoked", "supersed
     return "superseded" if "superseded" in payloads else "valid"
 
 
-CERTIFICATES = KeyedProjection("certificates", (TOPIC,), by_record(updates), keyed, {"count.events": TOPIC}, partitions=1)
+CERTIFICATES = KeyedProjection(
+    "certificates",
+    (TOPIC,),
+    by_record(updates),
+    keyed,
+    {"count.events": TOPIC},
+    partitions=1,
+    key="certificate's serial number",
+)

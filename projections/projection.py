@@ -33,6 +33,8 @@ class KeyedProjection:
 
     `counters`: field of a document -> the topic whose records that touched the document it counts.
 
+    `key`: what a document is of.
+
     `partitions`: of the view's topics (schemas/topics.toml); the documents' hashes are kept by them (projections.canonical).
 
     A change of what the fold yields must raise `revision`.
@@ -44,6 +46,7 @@ class KeyedProjection:
     keyed: Callable[[str, pl.DataFrame], pl.DataFrame]
     counters: Mapping[str, str]
     partitions: int = 6
+    key: str = "device"
     revision: int = 1
 
     def summary(self, topic: str, frame: pl.DataFrame) -> Summary:

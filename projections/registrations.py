@@ -129,4 +129,11 @@ def lifecycle(payloads: Mapping[str, Any], orders: Mapping[str, tuple[int, ...]]
     return state
 
 
-REGISTRATIONS = KeyedProjection("registrations", (TOPIC,), by_record(updates), keyed=keyed, counters={"count.events": TOPIC})
+REGISTRATIONS = KeyedProjection(
+    "registrations",
+    (TOPIC,),
+    by_record(updates),
+    keyed=keyed,
+    counters={"count.events": TOPIC},
+    key="hardware id or a claim id",
+)
