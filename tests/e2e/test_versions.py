@@ -29,17 +29,17 @@ from streams.versions import State, versions_of
 pytestmark = pytest.mark.stack
 VIEWS = ("device_state", "telemetry")
 ONLY = ("broker", "redis", "clickhouse", "registry", "topics", "schemas", "workers")
-RECORDS, DEVICES = 30_000, 50
+RECORDS, DEVICES = 12_000, 50
 POINTS = 5  # of each view: where a rebuild is killed
 SEED = 20_261
-PULSE, PULSE_RECORDS = 0.25, 100  # while there is load
+PULSE, PULSE_RECORDS = 0.5, 100  # while there is load
 FAR_BEHIND = 3_000  # readings or records, two seconds of the load: no reader may see the view go back so far
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     # Small pieces, so that a rebuild has many points at which it can be killed.
-    chosen = Settings(views=",".join(VIEWS), deciders="none", rebuild_records=500)
+    chosen = Settings(views=",".join(VIEWS), deciders="none", rebuild_records=250)
     with running_stack(tmp_path_factory.mktemp("versions"), only=ONLY, settings=chosen) as running:
         fill(running.settings.kafka, Fleet(RECORDS, DEVICES), registered(running), create=False)
         settle(running)
