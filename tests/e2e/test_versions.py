@@ -6,16 +6,13 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
-from clickhouse_driver import Client
 
 from infra import compose, view_status, views
 from infra.bench.memory import registered
@@ -25,6 +22,7 @@ from infra.settings import Settings, child_environment
 from infra.stack.harness import Stack, running_stack
 from projections.catalogue import find
 from streams.versions import State, versions_of
+from tests.e2e.watching import Watcher, load, reader_of
 
 pytestmark = pytest.mark.stack
 VIEWS = ("device_state", "telemetry")
@@ -32,8 +30,6 @@ ONLY = ("broker", "redis", "clickhouse", "registry", "topics", "schemas", "worke
 RECORDS, DEVICES = 12_000, 50
 POINTS = 5  # of each view: where a rebuild is killed
 SEED = 20_261
-PULSE, PULSE_RECORDS = 0.5, 100  # while there is load
-FAR_BEHIND = 3_000  # readings or records, two seconds of the load: no reader may see the view go back so far
 
 
 @pytest.fixture(scope="module")
@@ -110,73 +106,6 @@ def test_a_rebuild_that_is_killed_at_random_points_goes_on_and_comes_to_the_same
     store.close()
 
 
-@contextmanager
-def load(stack: Stack) -> Iterator[None]:
-    """Telemetry of the same devices, again and again."""
-    ending = threading.Event()
-    schema = registered(stack)
-
-    def write() -> None:
-        while not ending.wait(PULSE):
-            fill(stack.settings.kafka, Fleet(PULSE_RECORDS, DEVICES), schema, create=False)
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        yield
-    finally:
-        ending.set()
-        thread.join()
-
-
-class Watcher:
-    """Reads a view as fast as it can, as users do, and keeps what was wrong."""
-
-    def __init__(self, look: Callable[[], int]) -> None:
-        self._look, self._ending = look, threading.Event()
-        self.looks, self.highest = 0, 0
-        self.wrong: list[str] = []
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> "Watcher":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._ending.is_set():
-            try:
-                seen = self._look()
-            except Exception as error:  # noqa: BLE001 - whatever a reader meets is what this is about
-                self.wrong.append(repr(error))
-                return
-            self.looks += 1
-            if seen < max(1, self.highest - FAR_BEHIND):
-                self.wrong.append(f"{seen} after {self.highest}")
-            self.highest = max(self.highest, seen)
-
-
-def reader_of(stack: Stack, name: str) -> Callable[[], int]:
-    """A look at all of a view: how many telemetry records, or readings, it shows."""
-    settings = stack.settings
-    if name == "telemetry":
-        client = Client(settings.clickhouse, port=settings.clickhouse_port)
-        return lambda: int(client.execute("SELECT count() FROM fleetlog.telemetry")[0][0])
-    held = redis.Redis.from_url(settings.redis, decode_responses=True)
-
-    def documents() -> int:
-        prefix = f"{name}:v{held.get(f'{name}:live') or 1}:doc:device-"
-        pipe = held.pipeline(transaction=False)
-        for device in range(DEVICES):
-            pipe.hget(f"{prefix}{device:06}", "count.telemetry")
-        return sum(int(count) for count in pipe.execute())  # a document that is not there is a TypeError
-
-    return documents
-
-
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", VIEWS)
 def test_readers_see_a_whole_view_while_versions_come_and_go_under_load(
@@ -185,7 +114,7 @@ def test_readers_see_a_whole_view_while_versions_come_and_go_under_load(
     store = compose.store(stack.settings, find(name))
     old = store.live()
     waiting = [version.number for version in versions_of(store) if version.state is State.READY]
-    with Watcher(reader_of(stack, name)) as watcher, load(stack):
+    with Watcher(reader_of(stack, name, DEVICES)) as watcher, load(stack, DEVICES):
         code, said, complaint = command("promote", name)
         assert (code, said["state"], store.live()) == (0, "live", waiting[-1]), complaint
         time.sleep(1.0)
@@ -215,7 +144,7 @@ def test_devices_are_made_anew_in_the_live_version(stack: Stack, command: Callab
     client.delete(f"{prefix}device-000005")
     client.hset(f"{prefix}device-nobody", mapping={"count.telemetry": "1", "_revision": "3"})
     damaged = ("device-000003", "device-000005", "device-nobody")
-    with load(stack):
+    with load(stack, DEVICES):
         code, done, complaint = command("rebuild", "device_state", "--device", *damaged, "device-000001")
     assert code == 0, complaint
     assert (done["removed"], sorted(done["replaced"])) == (["device-nobody"], ["device-000003", "device-000005"])
