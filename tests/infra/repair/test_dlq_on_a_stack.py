@@ -211,6 +211,16 @@ def test_usage_that_is_wrong(stack: Stack) -> None:
     assert fleetlog(stack, "dlq", "list", "--limit", "0").code == 2
 
 
+def check_impact(stack: Stack, places: list[str]) -> None:
+    newest = done(stack, "impact", places[2])
+    of_view = {view["view"]: view for view in newest["views"]}
+    changes = of_view["device_state"]["keys"]["traced"]
+    assert changes["count.telemetry"] == {"with": "3", "without": "2"}
+    assert json.loads(changes["metric.temperature"]["without"])["value"] == 7.0
+    assert [made["value"] for made in of_view["telemetry"]["rows"]] == [3.0]
+    assert [one["kind"] for one in done(stack, "impact", places[1])["corrections"]] == ["RecordPatched"]
+
+
 def test_a_field_and_a_row_are_traced_to_their_record_and_back(stack: Stack, writer: Writer) -> None:
     bodies = [writer.framed(telemetry("traced", number, value)) for number, value in enumerate((1.0, 2.0, 3.0))]
     places = [writer.write(body, "traced", partition=2) for body in bodies]
@@ -240,18 +250,9 @@ def test_a_field_and_a_row_are_traced_to_their_record_and_back(stack: Stack, wri
     assert row["rows_of_the_record_in_the_view"] == 1
     assert row["records"] == {places[1]: record}
 
-    newest = done(stack, "impact", places[2])
-    of_view = {view["view"]: view for view in newest["views"]}
-    changes = of_view["device_state"]["keys"]["traced"]
-    assert changes["count.telemetry"] == {"with": "3", "without": "2"}
-    assert json.loads(changes["metric.temperature"]["without"])["value"] == 7.0
-    assert [made["value"] for made in of_view["telemetry"]["rows"]] == [3.0]
-    assert [one["kind"] for one in done(stack, "impact", places[1])["corrections"]] == ["RecordPatched"]
-    for arguments in (
-        ("explain", "device_state", "traced"),
-        ("explain", "telemetry", "--row", *identity),
-        ("impact", places[1]),
-    ):
+    check_impact(stack, places)
+    looks = (("explain", "device_state", "traced"), ("explain", "telemetry", "--row", *identity), ("impact", places[1]))
+    for arguments in looks:
         said = fleetlog(stack, *arguments)
         assert said.code == 0
         assert places[1] in said.out
