@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,13 +12,16 @@ from connectors.leaves import Leaves
 from connectors.ports import KeyedStore, LogReader, RowStore, Superseded
 from infra import attest_keys, compose
 from infra.code import running
+from infra.drift import Reports, operator
 from infra.settings import Settings
+from infra.view_status import VERIFIED
 from projections.attestation import Attestation
 from projections.catalogue import find
 from projections.projection import KeyedProjection, Projection
 from schemas import contract as contracts
 from schemas.corrections import made_with
 from schemas.record_columns import BatchDecoder
+from streams.heal import heal
 from streams.implied import implied_roots
 from streams.prove import Documents, prove_documents, sample_documents
 from streams.refold import Source
@@ -98,19 +101,41 @@ def verify(settings: Settings, projection: Projection, sample: int | None = None
 
 def _note(parts: Parts, verdict: Verdict) -> None:
     said = {
-        "time": _now(),
+        "at": _now(),
         "equal": verdict.equal,
         "keys": verdict.keys,
-        "differing": list(verdict.differing[:NAMED]),
+        "differing": len(verdict.differing),
+        "named": list(verdict.differing[:NAMED]),
         "root": None if verdict.roots is None else verdict.roots.root.hex(),
         "positions": {} if verdict.roots is None else _texts(verdict.roots),
     }
     if parts.version not in parts.store.versions():
         return  # no worker has ever run the view: there is no version to say it of
     try:
-        parts.store.note(parts.version, {"verified": json.dumps(said)})
+        parts.store.note(parts.version, {VERIFIED: json.dumps(said)})
     except Superseded:
         return  # it was dropped meanwhile: nobody will ask
+
+
+def heal_keys(settings: Settings, projection: Projection, keys: Sequence[str]) -> dict[str, bytes | None]:
+    """Make documents again from the log; without `keys` those that a verification finds wrong. Returns what `heal` does, and
+    says it on the topic of drift.
+
+    Raises:
+        Unproven: the view has no documents, or they have no hashes.
+        As streams.heal.
+    """
+    if not isinstance(projection, KeyedProjection):
+        raise Unproven(f"{projection.name} is a view of rows: rebuild it to heal it")
+    with parts_of(settings, projection) as parts:
+        if not parts.documents.leaves.complete(parts.version):
+            raise Unproven(f"{projection.name}: the documents of version {parts.version} have no hashes: rebuild it")
+        wrong = keys or prove_documents(parts.documents).differing
+        healed = heal(parts.documents, wrong) if wrong else {}
+        reports = Reports(settings, operator())
+        for key, leaf in healed.items():
+            reports.healed(projection.name, parts.version, key, leaf)
+    return healed
 
 
 class Unproven(Exception):

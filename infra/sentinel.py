@@ -3,91 +3,30 @@ they find (streams.sentinel)."""
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Thread
-from typing import Any
-from uuid import uuid4
 
 import faust
 
-from connectors.command_writer import CommandWriter
 from connectors.ports import Away, Conflict, Superseded
-from infra import compose, proof
+from infra import proof
+from infra.drift import Reports
 from infra.settings import Settings
 from projections.projection import KeyedProjection
-from schemas import contract as contracts
-from schemas.drift_messages import DRIFT_TOPIC, Drift, DriftFound, DriftHealed
 from schemas.log import TopicPartition
-from schemas.message_types import message_types
-from schemas.messages import Messages
 from streams.failure import backoff
 from streams.heal import heal
-from streams.identities import event_id
 from streams.prove import Documents
 from streams.sentinel import Finding, Pace, Stopped, check_folds, check_hashes, owned_buckets
 
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0  # between rounds, so that a small view does not keep the store busy
-REMEMBERED = 10_000  # findings that were said already
 STOP_SECONDS = 5.0
 
 Owned = Callable[[], Iterable[TopicPartition]]
-
-
-class Reports:
-    """Says on the topic of drift what was found and healed, each finding once."""
-
-    def __init__(self, settings: Settings, actor: str) -> None:
-        self._settings, self._actor = settings, actor
-        self._writer: CommandWriter | None = None
-        self._said: dict[tuple[str, int, str], Finding] = {}
-
-    def found(self, view: str, version: int, finding: Finding) -> bool:
-        """Whether it is news; raises Away where it can't be written."""
-        name = (view, version, finding.key)
-        if self._said.get(name) == finding:
-            return False
-        log.error("%s: %s is not what the log implies (%s)", view, finding.key, finding.fault)
-        event = DriftFound(
-            **_about(self._actor, view, version, finding.key),
-            fault=finding.fault,
-            found_sha256=_hex(finding.found),
-            expected_sha256=_hex(finding.expected),
-        )
-        self._write(event)
-        if len(self._said) >= REMEMBERED:
-            self._said.clear()
-        self._said[name] = finding
-        return True
-
-    def healed(self, view: str, version: int, key: str, leaf: bytes | None) -> None:
-        """Raises Away where it can't be written."""
-        log.warning("%s: %s was made again from the log", view, key)
-        self._write(DriftHealed(**_about(self._actor, view, version, key), sha256=_hex(leaf)))
-        self._said.pop((view, version, key), None)
-
-    def _write(self, event: Drift) -> None:
-        if self._writer is None:
-            topic, schemas = contracts.load().topics[DRIFT_TOPIC], compose.registry(self._settings)
-            codec = Messages(topic, message_types(topic), schemas.register, schemas.schema)
-            self._writer = CommandWriter(self._settings.kafka, {DRIFT_TOPIC: codec})
-        self._writer.write(DRIFT_TOPIC, f"{event.view}/{event.key}", event)
-
-
-def _about(actor: str, view: str, version: int, key: str) -> dict[str, Any]:
-    command, now = str(uuid4()), time.time_ns() // 1_000
-    return {
-        "event_id": event_id(command, 0), "command_id": command, "correlation_id": command, "occurred_at": now,
-        "received_at": now, "actor": actor, "view": view, "version": version, "key": key,
-    }  # fmt: skip
-
-
-def _hex(leaf: bytes | None) -> str | None:
-    return None if leaf is None else leaf.hex()
 
 
 @dataclass(frozen=True)
