@@ -87,6 +87,8 @@ async def _serve(settings: Settings, key: str, bound: "Socket", secured: Mapping
         outside.registration.tail.close()
     await guards.close()
     await outside.cluster.close()
+    if outside.as_of is not None:
+        await outside.as_of.close()
     outside.pages.close()
     if fatal:
         return 1
@@ -104,7 +106,7 @@ def _outside(settings: Settings, producer: "KafkaProducer", guards: "OpenGuards"
     from connectors.kafka_log import KafkaLog
     from connectors.kafka_pages import KafkaPages
     from connectors.kafka_traces import KafkaTraces
-    from infra import registration
+    from infra import as_of_process, registration
 
     # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
     read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
@@ -118,6 +120,7 @@ def _outside(settings: Settings, producer: "KafkaProducer", guards: "OpenGuards"
         make_tracer=partial(KafkaTraces, settings.kafka),
         guards=guards.ports,
         registration=registration.ports(settings, guards.views),
+        as_of=as_of_process.process(settings),
     )
 
 
