@@ -3,13 +3,14 @@ record by record says, with and without snapshots."""
 
 import io
 import json
+import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import fastavro
 import httpx
@@ -20,6 +21,7 @@ from connectors.kafka_log import KafkaLog
 from connectors.registry import ConfluentRegistry
 from infra import compose
 from infra.api_key import api_key
+from infra.cli.main import main
 from infra.settings import child_environment
 from infra.stack.harness import Stack, running_stack
 from projections import device_state
@@ -52,7 +54,15 @@ def upload(chance: random.Random, number: int) -> tuple[str, dict[str, Any]]:
     if chance.random() < 0.3:
         return EVENTS, {**both, "event_type": "meteor", "confidence": 0.5, "metadata": "{}", "media_files": []}
     reading = {"metric": "temperature", "at": occurred, "value": float(number), "unit": "Cel"}
-    return TELEMETRY, {**both, "readings": [reading] * chance.randint(0, 2)}
+    return TELEMETRY, {**both, "readings": [reading] * chance.randint(1, 2)}
+
+
+class Done(NamedTuple):
+    """What a command ended with."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 @dataclass
@@ -93,10 +103,11 @@ class World:
                 document.update(changes(document, device_state.updates(*source, offset, record)))
         return state
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-P", "-m", "infra.cli.main", *arguments]
+    def run(self, *arguments: str) -> Done:
+        out, err = io.StringIO(), io.StringIO()
         environment = child_environment(self.stack.settings.environment())
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=100)
+        with patch.dict(os.environ, environment, clear=True), redirect_stdout(out), redirect_stderr(err):
+            return Done(main(arguments), out.getvalue(), err.getvalue())
 
     def get(self, view: str, **given: Any) -> httpx.Response:
         url = f"{self.stack.settings.ingress}/v1/views/{view}/as-of"
