@@ -123,7 +123,8 @@ def stores(settings: Settings) -> dict[str, Store]:
 
 def decoders(projection: Projection, contract: Contract, schemas: SchemaRegistry) -> dict[str, BatchDecoder]:
     """A decoder for each topic that a view reads."""
-    return {topic: decoder_of(contract.topics[topic], schemas.schema) for topic in projection.topics}
+    wanted = projection.records if isinstance(projection, KeyedProjection) else {}
+    return {topic: decoder_of(contract.topics[topic], schemas.schema, wanted.get(topic)) for topic in projection.topics}
 
 
 def dead_letters(settings: Settings, contract: Contract, schemas: SchemaRegistry) -> KafkaDeadLetters:
