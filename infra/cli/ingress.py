@@ -86,6 +86,16 @@ async def _serve(settings: Settings, key: str, bound: "Socket", secured: Mapping
     producer.start()
     await serve(server, bound, ingress.prepare, ingress_listeners.listeners(settings, ingress, secured, tls))
     ingress.security.flush()
+    await _close(outside, guards)
+    if fatal:
+        return 1
+    given_up = await producer.close(settings.request_deadline)
+    if given_up:
+        log.warning("%d records were not acknowledged; no request was told that they were", given_up)
+    return 0
+
+
+async def _close(outside: "Outside", guards: "OpenGuards") -> None:
     if outside.registration is not None:
         outside.registration.tail.close()
     await guards.close()
@@ -93,12 +103,6 @@ async def _serve(settings: Settings, key: str, bound: "Socket", secured: Mapping
     if outside.as_of is not None:
         await outside.as_of.close()
     outside.pages.close()
-    if fatal:
-        return 1
-    given_up = await producer.close(settings.request_deadline)
-    if given_up:
-        log.warning("%d records were not acknowledged; no request was told that they were", given_up)
-    return 0
 
 
 def _outside(settings: Settings, producer: "KafkaProducer", guards: "OpenGuards", cluster: "KafkaCluster") -> "Outside":
