@@ -152,16 +152,8 @@ def serving_with(limits: Options, around: Around, ready: bool = True) -> Iterato
     started = threading.Event()
 
     async def main() -> None:
-        ports = Outside(
-            producer,
-            registry,
-            cluster,
-            lambda: log,
-            pages,
-            lambda: producer.traces,
-            around.guards,
-            as_of=around.as_of,
-        )
+        asked = around.guards, None, around.as_of
+        ports = Outside(producer, registry, cluster, lambda: log, pages, lambda: producer.traces, *asked)
         ingress = Ingress(limits, CONTRACT, around.access, ports)
         server = Server(limits, ingress.application.answer)
         ingress.ends_with(lambda: server.stopping)
