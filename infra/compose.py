@@ -33,6 +33,7 @@ from streams.promotion import Unwritten
 from streams.runner import Runner, writer
 
 Store = KeyedStore | RowStore
+LOG_BATCH = 20_000  # records that are read at a time
 
 
 def log_reader(settings: Settings, corrections: int = 0) -> LogReader:
@@ -55,7 +56,8 @@ def log_reader(settings: Settings, corrections: int = 0) -> LogReader:
 
 def whole_log(settings: Settings) -> ArchivedLog:
     """The archive and the log as one, with headers and timestamps, and without corrections."""
-    return ArchivedLog(KafkaLog(settings.kafka), archive(settings))
+    log = KafkaLog(settings.kafka, batch_records=min(LOG_BATCH, settings.rebuild_records))
+    return ArchivedLog(log, archive(settings))
 
 
 def archive(settings: Settings) -> Archive:
