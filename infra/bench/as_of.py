@@ -44,7 +44,8 @@ from a topic of telemetry with 6 partitions on a real broker, three readings in 
 - `without snapshots`: the same question, folded from the log's beginning.
 
 The details give the same for the fleet, in seconds for each million records since a snapshot of a sixth of the log (at most
-5), what of them is processor time, and what a snapshot costs. Every answer was the same with and without the snapshot, document by document."""
+5), what of them is processor time, and what a snapshot costs. Every answer was the same with and without the snapshot,
+document by document."""
 
 
 @dataclass(frozen=True, slots=True)
