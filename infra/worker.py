@@ -9,7 +9,8 @@ import faust
 
 from connectors.process import give_back_memory
 from connectors.prometheus import PrometheusMonitor, serve
-from infra import compose, deciders
+from infra import as_of, compose, deciders
+from infra.background_snapshots import BackgroundSnapshots
 from infra.sentinel import Sentinel, SentinelService, Watched
 from infra.settings import SettingError, Settings
 from projections.catalogue import CATALOGUE, UnknownView, find
@@ -63,6 +64,9 @@ def make_worker(
             watched.append(Watched(projection, views[-1].reader.assigned))
     app.service(SentinelService(Sentinel(settings, f"worker-{index}", watched)))
     decide = [deciders.attach_definition(app, settings, index, made, monitor) for made in deciders.chosen(settings)]
+    if settings.snapshot_seconds > 0:
+        keyed = {view.name: view.reader.ends for view in views if isinstance(find(view.name), KeyedProjection)}
+        app.service(BackgroundSnapshots(settings, as_of.snapshots(settings), keyed))
     serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views, decide))
     app.timer(TRIM_SECONDS)(_trim)
     return app, views, decide
