@@ -21,6 +21,7 @@ TITLES = {
     "authority": "Authority: certificates issued",
     "decider": "Registration: decisions",
     "ledger": "Ledger: the tree and its proofs",
+    "rebuild": "Rebuild: log to a new version",
     "transport": "Transport: what TLS costs",
 }
 
