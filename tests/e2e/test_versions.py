@@ -45,7 +45,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def command(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Runs a command of `fleetlog projection` in this process; gives its exit code, JSON (if any) and standard error."""
-    for name, value in stack.settings.environment().items():
+    for name, value in replace(stack.settings, rebuild_records=Settings().rebuild_records).environment().items():
         monkeypatch.setenv(name, value)
 
     def run(*arguments: str) -> tuple[int, Any, str]:
@@ -89,7 +89,7 @@ def test_a_rebuild_that_is_killed_at_random_points_goes_on_and_comes_to_the_same
     for point in points:
         process = rebuilding(stack.settings, "resume" if number in store.versions() else "rebuild", name)
         while process.poll() is None and sum(store.positions(number).values()) <= point:
-            time.sleep(0.001)
+            time.sleep(0.01)
         killed += process.poll() is None
         process.kill()
         process.communicate()
