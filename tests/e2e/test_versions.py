@@ -77,7 +77,7 @@ def rebuilding(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600, func_only=True)
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_rebuild_that_is_killed_at_random_points_goes_on_and_comes_to_the_same(
     stack: Stack, command: Callable[..., Any], name: str
@@ -106,7 +106,7 @@ def test_a_rebuild_that_is_killed_at_random_points_goes_on_and_comes_to_the_same
     store.close()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600, func_only=True)
 @pytest.mark.parametrize("name", VIEWS)
 def test_readers_see_a_whole_view_while_versions_come_and_go_under_load(
     stack: Stack, command: Callable[..., Any], name: str
