@@ -11,11 +11,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from infra import compose
 from infra.bench.memory import registered
 from infra.bench.report import Figures
 from infra.bench.topic import MOST_RECORDS, Fleet, fill
 from infra.settings import child_environment
 from infra.stack.harness import Stack, running_stack
+from projections.catalogue import find
 
 RECORDS = 600_000
 DEVICES = 2_000
@@ -51,11 +53,11 @@ def run(seconds: float, records: int = RECORDS, devices: int = DEVICES) -> dict[
     ):
         quarter = max(1, records // 4)
         _fill(stack, quarter, devices, 1)
-        early = {view: contest(stack, "rebuild", view, "1", drop=True) for view in VIEWS}
+        early = {view: rebuilt(stack, view, 1) for view in VIEWS}
         _fill(stack, records - quarter, devices, 2)
         bare, single = contest(stack, "bare"), contest(stack, "per_record")
-        ours = {view: contest(stack, "rebuild", view, "1", drop=True) for view in VIEWS}
-        more = {view: contest(stack, "rebuild", view, str(PROCESSES), drop=True) for view in VIEWS}
+        ours = {view: rebuilt(stack, view, 1) for view in VIEWS}
+        more = {view: rebuilt(stack, view, PROCESSES) for view in VIEWS}
     together = sum(one["records"] for one in ours.values()) / sum(one["cpu"] for one in ours.values())
     detail: dict[str, Any] = {"records": records, "devices": devices, "librdkafka wall": bare["records"] / bare["seconds"]}
     for view in VIEWS:
@@ -78,24 +80,33 @@ def run(seconds: float, records: int = RECORDS, devices: int = DEVICES) -> dict[
     ).result()
 
 
-def contest(stack: Stack, *arguments: str, drop: bool = False) -> dict[str, float]:
-    """What a contestant says of itself (infra.bench.peers.rebuilding). `drop`: the version that it made is removed."""
+def contest(stack: Stack, *arguments: str) -> dict[str, float]:
+    """What a contestant says of itself (infra.bench.peers.rebuilding).
+
+    Raises:
+        RuntimeError: it failed, or took too long.
+    """
+    command = [sys.executable, "-m", "infra.bench.peers.rebuilding", *arguments]
     environment = child_environment(stack.settings.environment())
-    figures = json.loads(_said(["infra.bench.peers.rebuilding", *arguments], environment).splitlines()[-1])
-    if drop:
-        _said(["infra.cli.main", "projection", "drop", arguments[1], "2"], environment)
-    return {name: float(value) for name, value in figures.items()}
-
-
-def _said(arguments: list[str], environment: dict[str, str]) -> str:
-    command = [sys.executable, "-m", *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT, env=environment)
     except subprocess.TimeoutExpired as error:
         raise RuntimeError(f"{' '.join(arguments)} took more than {LIMIT:.0f} s") from error
     if done.returncode:
         raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr.strip()[-2_000:]}")
-    return done.stdout
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def rebuilt(stack: Stack, view: str, processes: int) -> dict[str, float]:
+    """What the rebuild of a view says of itself. The version that it made is removed again."""
+    figures = contest(stack, "rebuild", view, str(processes))
+    store = compose.store(stack.settings, find(view))
+    try:
+        store.drop(max(store.versions()))
+    finally:
+        store.close()
+    return figures
 
 
 def _fill(stack: Stack, records: int, devices: int, seed: int) -> None:
