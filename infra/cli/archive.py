@@ -37,6 +37,10 @@ def add(commands: Commands) -> None:
     command.add_argument("--guard", action="store_true", help="after each run let go of what may go, see archive guard")
     command.add_argument("--every", type=duration, default=EVERY, help="of --follow: time between two runs (default 10s)")
     command.add_argument("--json", action="store_true", help="print JSON; with --follow a document for each run")
+    _add_others(actions)
+
+
+def _add_others(actions: Commands) -> None:
     command = add_command(
         actions,
         "verify",

@@ -179,7 +179,8 @@ def test_a_replay_between_times_and_offsets(stack: Stack, run: Run, tmp_path: Pa
 
 def test_a_replay_into_a_topic_keeps_records_and_says_where_from(stack: Stack, run: Run) -> None:
     settings = stack.settings
-    AdminClient({"bootstrap.servers": settings.kafka}).create_topics([NewTopic("lab", 2, 1)])["lab"].result(20)
+    admin = AdminClient({"bootstrap.servers": settings.kafka})
+    admin.create_topics([NewTopic("lab", 2, 1)], operation_timeout=20)["lab"].result(20)
     began = time.monotonic()
     code, said, errors = run("replay", TOPIC, "--into", "lab", "--where", "sequence < 30", "--rate", "50/s", "--json")
     assert (code, json.loads(said)["passed"]) == (0, 30), errors
