@@ -24,7 +24,8 @@ def test_all_that_was_archived_comes_back(tmp_path: Path, capsys: pytest.Capture
     assert report["restored"]["records"] == report["archived_records"] > 50
     assert report["restored"]["groups"] >= 2  # of the two deciders
     assert report["rpo_records"] > 0
-    assert 0 < report["rpo_seconds"] < report["rto_seconds"] + 600
+    assert report["rpo_seconds"] > 0
+    assert report["rto_seconds"] > report["restore_seconds"] > 0
 
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
