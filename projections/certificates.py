@@ -93,4 +93,5 @@ CERTIFICATES = KeyedProjection(
     counters={"count.events": TOPIC},
     records={TOPIC: frozenset(FIELDS)},
     partitions=1,
+    key="certificate's serial number",
 )

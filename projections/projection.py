@@ -40,6 +40,8 @@ class KeyedProjection:
 
     `counters`: field of a document -> the topic whose records that touched the document it counts.
 
+    `key`: what a document is of.
+
     `partitions`: of the view's topics (schemas/topics.toml); the documents' hashes are kept by them (projections.canonical).
 
     A change of what the fold yields must raise `revision`.
@@ -53,6 +55,7 @@ class KeyedProjection:
     counters: Mapping[str, str]
     records: Mapping[str, frozenset[str]] = field(default_factory=dict)
     partitions: int = 6
+    key: str = "device"
     revision: int = 1
 
     def summary(self, topic: str, records: pl.DataFrame | Sequence[Row]) -> Summary:

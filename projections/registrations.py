@@ -147,4 +147,5 @@ REGISTRATIONS = KeyedProjection(
     each,
     counters={"count.events": TOPIC},
     records={TOPIC: frozenset(FIELDS)},
+    key="hardware id or a claim id",
 )

@@ -1,30 +1,21 @@
 """What `fleetlog dlq` says, as data and as text."""
 
 import argparse
-import sys
-import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
 from infra.repair.desk import Desk, UnknownPlace
 from infra.repair.redriving import NothingToRedrive, Outcome, until_of
+from infra.repair.telling import correction, moment
 from schemas.check import json_values
-from schemas.correction_messages import RecordPatched
-from schemas.corrections import Entry
 from schemas.log import TopicPartition
 from schemas.places import Place
 from schemas.wire import PREFIX_BYTES
-from streams.rebuild import Progress
 
 MOST_HEX = 512  # bytes of a dump: around the fault
 ROW = 16
-
-
-def moment(micros: int) -> str:
-    return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def listing(letters: pl.DataFrame, filters: Mapping[str, str], limit: int, page: int) -> dict[str, Any]:
@@ -110,22 +101,6 @@ def record(desk: Desk, place: Place) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def correction(desk: Desk, entry: Entry) -> dict[str, Any]:
-    """A correction, for people."""
-    given = entry.correction
-    told = {
-        "lies_at": f"fleet.corrections:0:{entry.at}",
-        "kind": type(given).__name__,
-        "reason": given.reason,
-        "actor": given.actor,
-        "at": moment(given.occurred_at),
-    }
-    if isinstance(given, RecordPatched):
-        topic = desk.topic(given.topic)
-        told["values"] = json_values(desk.told(topic, given.value).partly.values)
-    return told
-
-
 def hex_dump(value: bytes, fault: int | None) -> list[str]:
     """Lines of 16 bytes, those around the fault where there are many; `>` marks the line of the fault."""
     first = 0 if fault is None else max(0, fault // ROW * ROW - MOST_HEX // 2)
@@ -178,21 +153,5 @@ def until(desk: Desk, options: argparse.Namespace) -> int:
     return found
 
 
-class Reporter:
-    """A line of progress a second, on standard error."""
-
-    def __init__(self, name: str) -> None:
-        self._name, self._last = name, 0.0
-
-    def report(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now - self._last >= 1.0:
-            self._last = now
-            print(f"{self._name}: rebuilt from {progress.records:,} of {progress.total:,} records", file=sys.stderr)
-
-
 def print_outcome(outcome: Outcome) -> None:
-    if outcome.rebuilt:
-        print(f"{outcome.view}: rebuilt, version {outcome.version} is live ({outcome.rebuilt})")
-    else:
-        print(f"{outcome.view}: {outcome.records:,} corrected records, {outcome.remade:,} keys or records made anew")
+    print(f"{outcome.view}: {outcome.records:,} corrected records, {outcome.remade:,} documents or records' rows made anew")
