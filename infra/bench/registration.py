@@ -55,7 +55,7 @@ def run(seconds: float, storm: int = 0) -> dict[str, Any]:
         running_stack(Path(directory) / "stack", only=PARTS, settings=UNLIMITED) as stack,
     ):
         bare = bare_cryptography.rate(stack.settings, max(1.0, BARE_SHARE * seconds))
-        load(_options(stack.settings, WARM_UP))
+        load(_options(stack.settings, min(WARM_UP, seconds)))
         measured = load(_options(stack.settings, max(1.0, (1 - BARE_SHARE) * seconds)))
         check_log(stack, measured)
         stormed = None
