@@ -56,6 +56,8 @@ class Settings:
     flush_seconds: float = 1.0  # a row view writes a block after this long, or at flush_records
     flush_records: int = 10_000
     fetch_records: int = 10_000  # most records of one keyed-view batch
+    snapshot_seconds: float = 120.0  # a snapshot of a view of documents is made after this long; 0: never by a worker
+    snapshot_records: int = 500_000  # ... or after so many records
     session_timeout: float = 10.0  # a worker not heard of for this long loses its partitions
     dead_letter_run: int = 1_000  # a view halts after so many bad records in a row in one partition
     dead_letter_ratio: float = 0.5  # ... or when more than this share of the last dead_letter_window was bad
@@ -71,6 +73,11 @@ class Settings:
     archive_offsets: int = 50_000  # a segment ends at a multiple of this,
     archive_bytes: int = 64_000_000  # ... or when its records are as large as this,
     archive_seconds: float = 300.0  # ... or when its oldest record is older than this
+
+    # The drift sentinel of a worker: documents are checked against their hashes, and keys folded anew from the log.
+    sentinel_share: float = 0.02  # of a core that it may take; 0: there is none
+    sentinel_heal: int = 0  # 1: what is found is made again from the log
+    sentinel_keys: int = 20_000  # keys that are folded anew in one pass over the log
 
     request_deadline: float = 10.0  # the ingress answers 503 when the broker has not acknowledged by then
     max_body_bytes: int = 10_000_000
@@ -92,6 +99,7 @@ class Settings:
     authority_url: str = ""  # what certificates name as its address; empty: host and authority_port
     certificate_days: int = 90  # life of a device's certificate
     ledger_origin: str = "fleetlog.local/ledger"  # the ledger's name, in its checkpoints and its key
+    attest_origin: str = "fleetlog.local/views"  # the name under which attestations of views are signed
     witness_port: int = 8087  # where a witness of the ledger shows what it cosigned
     ledger_head_seconds: float = 600.0  # a fresh tree head is signed when there was none for this long
     ca_days: int = 1825  # life of an issuing authority's certificate

@@ -9,10 +9,12 @@ import faust
 
 from connectors.process import give_back_memory
 from connectors.prometheus import PrometheusMonitor, serve
-from infra import compose, deciders
+from infra import as_of, compose, deciders
+from infra.background_snapshots import BackgroundSnapshots
+from infra.sentinel import Sentinel, SentinelService, Watched
 from infra.settings import SettingError, Settings
 from projections.catalogue import CATALOGUE, UnknownView, find
-from projections.projection import Projection
+from projections.projection import KeyedProjection, Projection
 from schemas import contract as contracts
 from streams.live import View, attach, make_app
 from streams.live_decider import LiveDecider
@@ -45,7 +47,8 @@ def make_worker(
     schemas = compose.registry(settings)
     monitor = PrometheusMonitor()
     app = make_app(f"fleetlog-worker-{index}", str(Path(settings.data) / f"faust-{index}"))
-    views = []
+    views: list[View] = []
+    watched: list[Watched] = []
     for projection in chosen(settings):
         store = store_of(settings, projection)
         make_runner = compose.runner_maker(
@@ -57,7 +60,13 @@ def make_worker(
         )
         live = _prepared_live(store)
         views.append(attach(app, make_runner(1), live, compose.reader_maker(settings, projection, index), monitor))
+        if isinstance(projection, KeyedProjection):
+            watched.append(Watched(projection, views[-1].reader.assigned))
+    app.service(SentinelService(Sentinel(settings, f"worker-{index}", watched)))
     decide = [deciders.attach_definition(app, settings, index, made, monitor) for made in deciders.chosen(settings)]
+    if settings.snapshot_seconds > 0:
+        keyed = {view.name: view.reader.ends for view in views if isinstance(find(view.name), KeyedProjection)}
+        app.service(BackgroundSnapshots(settings, as_of.snapshots(settings), keyed))
     serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views, decide))
     app.timer(TRIM_SECONDS)(_trim)
     return app, views, decide
