@@ -79,18 +79,7 @@ def run(seconds: float) -> dict[str, Any]:
         running_stack(Path(directory) / "stack", only=("redis",)) as stack,
     ):
         url = stack.settings.redis
-        rates: dict[str, list[float]] = {}
-        until = time.monotonic() + seconds
-        for number in range(1_000):
-            if number > 1 and time.monotonic() > until:
-                break
-            for name, made in (("with hashes", KeyedWriter), ("without hashes", Bare)):
-                rates.setdefault(f"{name}, in memory", []).append(
-                    _folded(made, MemoryKeyedStore(), batches, time.process_time)
-                )
-                store = RedisKeyedStore(url, f"{'plain' if made is Bare else 'hashed'}_{number}")
-                rates.setdefault(f"{name}, on Redis", []).append(_folded(made, store, batches, time.monotonic))
-                store.close()
+        rates = _rates(url, batches, seconds)
         checked = _checked(url)
     middle = {name: max(found) for name, found in rates.items()}
     share = Settings().sentinel_share / 2
@@ -113,6 +102,21 @@ def run(seconds: float) -> dict[str, Any]:
             "rates": rates,
         },
     ).result()
+
+
+def _rates(url: str, batches: list[Batch], seconds: float) -> dict[str, list[float]]:
+    """Round by round, at least two."""
+    rates: dict[str, list[float]] = {}
+    until, number = time.monotonic() + seconds, 0
+    while number < 2 or time.monotonic() < until:
+        for name, made in (("with hashes", KeyedWriter), ("without hashes", Bare)):
+            memory = _folded(made, MemoryKeyedStore(), batches, time.process_time)
+            rates.setdefault(f"{name}, in memory", []).append(memory)
+            store = RedisKeyedStore(url, f"{'plain' if made is Bare else 'hashed'}_{number}")
+            rates.setdefault(f"{name}, on Redis", []).append(_folded(made, store, batches, time.monotonic))
+            store.close()
+        number += 1
+    return rates
 
 
 def _batches(fleet: Fleet) -> list[Batch]:
