@@ -10,9 +10,10 @@ from infra.settings import Settings
 from infra.stack import broker, health, redis_server, registry
 from infra.stack.service import Port, Service, StackError
 
-STORES = ("broker", "redis", "clickhouse", "registry-front")
+REGISTRY = ("registry", "registry-front")  # neither is of use without the other
+STORES = ("broker", "redis", "clickhouse", *REGISTRY)
 CONTRACT = ("topics", "schemas")
-TOGETHER = {"registry": ["registry", "registry-front"]}  # neither is of use without the other
+TOGETHER = {"registry": list(REGISTRY)}
 
 # A worker's threads take and free blocks of megabytes all the time. By default glibc keeps a heap for each thread and
 # gives next to nothing back: 560 MB resident after 300,000 records of 100,000 devices, with these 310 to 320 MB.
@@ -33,7 +34,7 @@ def plan(settings: Settings, only: Iterable[str] | None = None, registry_managem
         "registry": lambda: None if settings.registry_url else registry.service(settings, registry_management_port),
         "registry-front": lambda: None if settings.registry_url else registry_front(settings, registry_management_port),
         "topics": lambda: contract_step(settings, "topics", ("topics", "apply"), ("broker",)),
-        "schemas": lambda: contract_step(settings, "schemas", ("schema", "register"), ("registry-front",)),
+        "schemas": lambda: contract_step(settings, "schemas", ("schema", "register"), REGISTRY),
         "authority": lambda: authority(settings),
         "ingress": lambda: None if settings.ingress_url else ingress(settings),
     }
@@ -97,7 +98,7 @@ def registry_front(settings: Settings, management_port: int) -> Service:
     return replace(
         _own(settings, "registry-front", "infra.cli.main", "registry", "--ready", ready),
         check=lambda: health.http_ok(settings.host, settings.registry_port, "/health/live"),
-        after=("registry",),
+        after=("broker",),  # it starts while the registry does, and answers for it only when that is ready
         ports=(Port("registry_port", settings.registry_port),),
     )
 
@@ -106,7 +107,7 @@ def ingress(settings: Settings) -> Service:
     return replace(
         _own(settings, "ingress", "infra.cli.main", "ingress"),
         check=lambda: health.http_ok(settings.host, settings.ingress_port, "/health/ready"),
-        after=(*CONTRACT, "broker", "registry-front"),
+        after=(*CONTRACT, "broker", *REGISTRY),
         ports=tuple(
             Port(name, number)
             for name in ("ingress_port", "registration_port", "data_port")
@@ -119,7 +120,7 @@ def authority(settings: Settings) -> Service:
     return replace(
         _own(settings, "authority", "infra.cli.main", "authority"),
         check=lambda: health.http_ok(settings.host, settings.authority_port, "/health"),
-        after=(*CONTRACT, "broker", "redis", "registry-front"),
+        after=(*CONTRACT, "broker", "redis", *REGISTRY),
         ports=(Port("authority_port", settings.authority_port),),
         stop_seconds=20.0,
     )

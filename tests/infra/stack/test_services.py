@@ -54,8 +54,7 @@ def test_what_needs_what(settings: Settings) -> None:
     order = [{service.name for service in level} for level in levels(plan(settings))]
     assert order == [
         {"broker", "redis", "clickhouse"},
-        {"registry", "topics"},
-        {"registry-front"},
+        {"registry", "registry-front", "topics"},
         {"schemas"},
         {"authority", "ingress", "worker-0", "worker-1"},
     ]
