@@ -83,6 +83,20 @@ class CertificateRecord:
 class CertificateRecords(Protocol):
     """The ledger, as its view has it."""
 
+    async def head(self) -> int:
+        """How much the ledger says by now.
+
+        Raises:
+            Away: it can't be told for now.
+        """
+
+    async def folded(self) -> int:
+        """How much of that the view has: what is found after this was at least `head` is all that `head` was about.
+
+        Raises:
+            Away: it can't be told for now.
+        """
+
     async def find(self, serial: str) -> CertificateRecord | None:
         """
         Raises:

@@ -270,6 +270,7 @@ class GroupReader:
             table.pop(source, None)
         self._halted.discard(source)
         self._collected.forget(source)
+        self._ends.forget(source)
 
     def _restart(self, sources: Sequence[TopicPartition]) -> None:
         starts = self._stored(sources)
@@ -295,6 +296,5 @@ class GroupReader:
         if offsets:
             try:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
-            except KafkaException as error:
-                # Only a gauge: the next commit a second later says the same and more.
+            except KafkaException as error:  # only a gauge: the next commit a second later says the same and more
                 log.debug("commit: %s", error)

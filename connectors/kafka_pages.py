@@ -4,9 +4,10 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import groupby
 from typing import TypeVar
 from uuid import uuid4
 
@@ -47,6 +48,7 @@ class KafkaPages:
         def ask(consumer: Consumer, until: float) -> int:
             found = _offsets(consumer, [source], milliseconds, until).get(source)
             if found is None:
+                _confirm(consumer, source.topic, [source.partition], until)
                 raise NotThere(f"there is no {source}")
             return found
 
@@ -94,7 +96,8 @@ class KafkaPages:
             raise Away(f"the broker has not answered within {self._seconds:g} s") from None
         except KafkaException as failure:
             error = failure.args[0]
-            if error.code() in NO_ANSWER or error.retriable():
+            # A negative one is the client's own: it could not ask, or gave up a connection on which it had asked.
+            if error.code() in NO_ANSWER or error.retriable() or error.code() < 0:
                 raise Away(error.str()) from failure
             raise
         finally:
@@ -155,7 +158,27 @@ def _offsets(consumer: Consumer, sources: Sequence[TopicPartition], moment: int,
 
 def _bounds(consumer: Consumer, sources: Sequence[TopicPartition], until: float) -> dict[TopicPartition, tuple[int, int]]:
     first, end = (_offsets(consumer, sources, moment, until) for moment in (EARLIEST, LATEST))
-    return {source: (first[source], end[source]) for source in sources if source in first and source in end}
+    found = {source: (first[source], end[source]) for source in sources if source in first and source in end}
+    for topic, partitions in groupby(sorted({*sources} - found.keys()), key=lambda source: source.topic):
+        _confirm(consumer, topic, [source.partition for source in partitions], until)
+    return found
+
+
+def _confirm(consumer: Consumer, topic: str, partitions: Iterable[int], until: float) -> None:
+    """Returns if these partitions are not there. The client says so too where it only could not find out: a broker that was
+    away, and is not back in its cluster yet, answers that it knows no topic.
+
+    Raises:
+        Away: one of them is there, or nobody knows.
+    """
+    described = consumer.list_topics(topic, max(until - time.monotonic(), 0.001))
+    told = described.topics.get(topic)
+    if not described.brokers or told is None:
+        raise Away("the broker is not in its cluster yet")
+    if told.error is None and any(partition in told.partitions for partition in partitions):
+        raise Away(f"{topic}: who leads it is not known yet")
+    if told.error is not None and told.error.code() not in NO_SUCH:
+        raise KafkaException(told.error)
 
 
 def _existing(consumer: Consumer, source: TopicPartition, until: float) -> tuple[int, int]:
@@ -231,6 +254,7 @@ class _Reading:
             first, end = _existing(self._consumer, self._source, self._until)
             raise OutOfRange(self._source, start, first, end)
         elif code in NO_SUCH:
+            _confirm(self._consumer, self._source.topic, [self._source.partition], self._until)
             raise NotThere(f"there is no {self._source}")
         elif code in NO_ANSWER or error.retriable():
             self._trouble = error.str()  # it may come back in time

@@ -259,6 +259,9 @@ class KafkaProducer:
         except KafkaException as failure:
             log.debug("no answer from the broker: %s", failure.args[0].str())
             return False
+        if not described.brokers:
+            log.debug("the broker is not in its cluster yet, and knows no topic")
+            return False
         self._topics = {name: len(topic.partitions) for name, topic in described.topics.items() if topic.error is None}
         self._topics_read = time.monotonic()
         return True

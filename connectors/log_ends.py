@@ -15,6 +15,7 @@ from schemas.log import TopicPartition
 
 SECONDS = 2.0  # for the broker to answer; the reader's thread waits for it
 AGAIN_SECONDS = 1.0
+STILL_SECONDS = 0.5  # that a reader has stood before it looks: under load the next records are on their way
 
 
 class LogEnds:
@@ -23,20 +24,22 @@ class LogEnds:
     def __init__(self, bootstrap_servers: str) -> None:
         self._servers = bootstrap_servers
         self._log: KafkaLog | None = None
-        self._stopped: dict[TopicPartition, tuple[int, int]] = {}
+        self._stopped: dict[TopicPartition, tuple[tuple[int, int], float]] = {}
         self._asked: dict[TopicPartition, tuple[int, int]] = {}
         self._not_before = 0.0
 
     def look(self, collected: Collection, source: TopicPartition, high: int, now: float) -> None:
-        """Nothing came of late. If reading stopped below the high watermark, and stood there before, find out what is there,
-        once. Records on their way are waited for; control records are told to `collected`, an open transaction too."""
+        """Nothing came of late. If reading stopped below the high watermark, and has stood there for a moment, find out what
+        is there, once. Records on their way are waited for; control records are told to `collected`, an open transaction
+        too."""
         following = collected.position(source)
         if following is None or high <= following or now < self._not_before:
             return
         at = following, high
-        if self._stopped.get(source) != at:
-            self._stopped[source] = at
-        elif self._asked.get(source) != at:
+        stopped, since = self._stopped.get(source, (None, now))
+        if stopped != at:
+            self._stopped[source] = at, now
+        elif now - since >= STILL_SECONDS and self._asked.get(source) != at:
             try:
                 end = self._end(source, following, high)
             except (Away, ValueError):  # the broker is away, or the log was cut: both show where records are read
@@ -45,6 +48,11 @@ class LogEnds:
             self._asked[source] = at
             if end is not None:
                 collected.end(source, end, high, now)
+
+    def forget(self, source: TopicPartition) -> None:
+        """It is read no more, or anew from its stored position: what was told of its end may have been lost on the way."""
+        for table in (self._stopped, self._asked):
+            table.pop(source, None)
 
     def _end(self, source: TopicPartition, following: int, high: int) -> int | None:
         """The offset behind those without a record that begin at `following`, which it is itself where an open transaction

@@ -16,6 +16,7 @@ class MemoryGuards:
         self._spent: dict[str, int] = {}
         self.certificates: dict[str, CertificateRecord] = {}
         self.away = ""
+        self.lag = 0
 
     async def take(self, subject: str, quota: Quota) -> Taken:
         self._answer()
@@ -36,6 +37,14 @@ class MemoryGuards:
     async def find(self, serial: str) -> CertificateRecord | None:
         self._answer()
         return self.certificates.get(serial)
+
+    async def head(self) -> int:
+        self._answer()
+        return self.lag
+
+    async def folded(self) -> int:
+        self._answer()
+        return 0
 
     async def close(self) -> None:
         """There is nothing to close."""

@@ -7,6 +7,7 @@ from typing import Protocol
 from connectors.ports import Document, KeyedStore
 from connectors.redis_store import REVISION
 from connectors.redis_together import Together
+from schemas.log import TopicPartition
 
 SECONDS = 1.0  # a Redis that takes longer is away: requests wait for it
 AWAY_SECONDS = 0.5  # after which one that was away is asked again, so that not every request waits
@@ -25,6 +26,9 @@ class ViewReader(Protocol):
             Away: the store does not answer.
         """
 
+    async def positions(self, view: str) -> dict[TopicPartition, int]:
+        """As `ViewStore.positions` of the view's live version. Raises Away."""
+
     async def close(self) -> None: ...
 
 
@@ -39,6 +43,10 @@ class MemoryViewReader:
         (loaded,) = store.load(store.live(), [key])
         return loaded.document if loaded.revision else None
 
+    async def positions(self, view: str) -> dict[TopicPartition, int]:
+        store = self._stores[view]
+        return store.positions(store.live())
+
     async def close(self) -> None:
         """Nothing is open."""
 
@@ -52,6 +60,11 @@ class RedisViewReader:
 
     async def get(self, view: str, key: str) -> Document | None:
         return _document(await self._redis.ask((view, key)))
+
+    async def positions(self, view: str) -> dict[TopicPartition, int]:
+        flat = [part.decode() for part in await self._redis.ask((view,))]
+        stored = zip(flat[::2], flat[1::2], strict=True)
+        return {TopicPartition.parse(source): int(following) for source, following in stored}
 
     async def close(self) -> None:
         await self._redis.close()

@@ -1,17 +1,30 @@
 """The ledger's word on certificates, out of the view `certificates` (port CertificateRecords)."""
 
+from connectors.cluster import Cluster, Refusal
 from connectors.guards import CertificateRecord
+from connectors.ports import Away
 from connectors.view_reader import ViewReader
 from projections.updates import payloads
+from schemas.log import TopicPartition
 
 VIEW = "certificates"
+LEDGER = TopicPartition("fleet.certificates", 0)
 
 
 class ViewRecords:
     """Reads the view. It follows the log: what was entered or revoked a moment ago may not be there yet."""
 
-    def __init__(self, views: ViewReader) -> None:
-        self._views = views
+    def __init__(self, views: ViewReader, cluster: Cluster) -> None:
+        self._views, self._cluster = views, cluster
+
+    async def head(self) -> int:
+        try:
+            return (await self._cluster.ends([LEDGER])).get(LEDGER, 0)
+        except Refusal as refusal:
+            raise Away(f"the ledger's end is not told: {refusal}") from refusal
+
+    async def folded(self) -> int:
+        return (await self._views.positions(VIEW)).get(LEDGER, 0)
 
     async def find(self, serial: str) -> CertificateRecord | None:
         document = await self._views.get(VIEW, serial)

@@ -33,6 +33,7 @@ from streams.promotion import Unwritten
 from streams.runner import Runner, writer
 
 Store = KeyedStore | RowStore
+LOG_BATCH = 20_000  # records that are read at a time
 
 
 def log_reader(settings: Settings, corrections: int = 0) -> LogReader:
@@ -55,7 +56,8 @@ def log_reader(settings: Settings, corrections: int = 0) -> LogReader:
 
 def whole_log(settings: Settings) -> ArchivedLog:
     """The archive and the log as one, with headers and timestamps, and without corrections."""
-    return ArchivedLog(KafkaLog(settings.kafka), archive(settings))
+    log = KafkaLog(settings.kafka, batch_records=min(LOG_BATCH, settings.rebuild_records))
+    return ArchivedLog(log, archive(settings))
 
 
 def archive(settings: Settings) -> Archive:
@@ -123,7 +125,8 @@ def stores(settings: Settings) -> dict[str, Store]:
 
 def decoders(projection: Projection, contract: Contract, schemas: SchemaRegistry) -> dict[str, BatchDecoder]:
     """A decoder for each topic that a view reads."""
-    return {topic: decoder_of(contract.topics[topic], schemas.schema) for topic in projection.topics}
+    wanted = projection.records if isinstance(projection, KeyedProjection) else {}
+    return {topic: decoder_of(contract.topics[topic], schemas.schema, wanted.get(topic)) for topic in projection.topics}
 
 
 def dead_letters(settings: Settings, contract: Contract, schemas: SchemaRegistry) -> KafkaDeadLetters:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from connectors.cluster import Cluster
 from connectors.http.listener import Listener
 from connectors.http.peer import DATA, REGISTRATION
 from connectors.http.server import listen
@@ -103,13 +104,13 @@ class OpenGuards:
         SettingError: the signing keys can't be read.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, cluster: Cluster) -> None:
         try:
             keys = SigningKeys(settings.data / KEYS_FILE, settings.signing_key_days)
         except BadKeys as error:
             raise SettingError(str(error)) from None
         self._counting, self.views = RedisGuards(settings.redis), RedisViewReader(settings.redis)
-        self.ports = Guards(self._counting, self._counting, ViewRecords(self.views), keys)
+        self.ports = Guards(self._counting, self._counting, ViewRecords(self.views, cluster), keys)
 
     async def close(self) -> None:
         await self._counting.close()

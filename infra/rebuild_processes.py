@@ -17,11 +17,14 @@ from connectors.ports import LogReader, ViewStore
 from infra import compose
 from infra.settings import Settings
 from projections.catalogue import find
+from projections.projection import RowProjection
 from schemas import contract as contracts
 from schemas.log import TopicPartition
 from streams.folding import Fold, Stalled, Stops, Tick, fold_here
 from streams.pieces import Size
 
+# Rows cost the same in small blocks as in large ones, but for the memory.
+MOST_RECORDS_OF_ROWS = 25_000
 WORTH_A_PROCESS = 50_000  # records; starting one takes as long as folding so many
 LISTEN_SECONDS = 0.25
 
@@ -44,7 +47,10 @@ def folder(work: Work, store: compose.Store, log: LogReader) -> Fold:
     settings, projection = work.settings, find(work.view)
     decoders = compose.decoders(projection, contracts.load(), compose.registry(settings))
     make_runner = compose.runner_maker(settings, projection, store, decoders)
-    return fold_here(log, make_runner, settings.rebuild_stall_seconds, Size(settings.rebuild_records))
+    records = settings.rebuild_records
+    if isinstance(projection, RowProjection):
+        records = min(records, MOST_RECORDS_OF_ROWS)
+    return fold_here(log, make_runner, settings.rebuild_stall_seconds, Size(records))
 
 
 def fold_in_processes(work: Work, store: ViewStore, processes: int, alone: Fold) -> Fold:

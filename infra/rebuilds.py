@@ -4,17 +4,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from connectors.redis_leaves import RedisLeaves
 from infra import compose
 from infra.code import running
 from infra.rebuild_processes import Work, fold_in_processes, folder
 from infra.settings import Settings
-from projections.projection import Projection
+from projections.projection import KeyedProjection, Projection
 from schemas import contract as contracts
 from schemas.corrections import FACT, made_with
 from streams import promotion
+from streams.difference import Difference, diff_documents, diff_rows
+from streams.partial import Asked, Refolded, keys_of, refold
 from streams.promotion import Effects
 from streams.rebuild import Parts, Progress, build, rebuild, resumable
-from streams.versions import Version
+from streams.versions import Version, version_of
 
 Report = Callable[[Progress], None]
 
@@ -43,6 +46,27 @@ class Rebuilds:
         corrections = compose.newest_corrections(self._settings)
         with self._parts(corrections) as parts:
             return rebuild(parts, report, {FACT: str(corrections)})
+
+    def refold(self, asked: Asked) -> Refolded:
+        """Documents of the live version, made anew under the corrections that it was made with."""
+        keys = keys_of(self._projection, asked)
+        assert isinstance(self._projection, KeyedProjection)  # keys_of refuses all else
+        store: Any = self.store
+        log = compose.log_reader(self._settings, made_with(store.facts(store.live())))
+        leaves = RedisLeaves(self._settings.redis, self._projection.name)
+        decoders = compose.decoders(self._projection, contracts.load(), compose.registry(self._settings))
+        try:
+            return refold(self._projection, store, leaves, log, decoders, keys)
+        finally:
+            leaves.close()
+            log.close()
+
+    def diff(self, one: int, other: int) -> Difference:
+        """What two versions differ in."""
+        store: Any = self.store
+        for number in (one, other):
+            version_of(store, number)
+        return (diff_documents if isinstance(self._projection, KeyedProjection) else diff_rows)(store, one, other)
 
     def resume(self, number: int | None, report: Report) -> Version:
         """A version whose building stopped, ready."""

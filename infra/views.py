@@ -1,74 +1,20 @@
 """What an operator asks of views: their state, a rebuild, a verification. The commands only print what these return."""
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from connectors.ports import KeyedStore, LogReader, RowStore
+from connectors.ports import KeyedStore, RowStore
 from infra import compose
 from infra.rebuilds import Rebuilds
 from infra.settings import Settings
+from infra.view_status import VERIFIED
 from projections.projection import KeyedProjection, Projection
 from schemas import contract as contracts
 from schemas.corrections import made_with
 from streams.rebuild import Progress
 from streams.verify import Verdict, verify_keyed, verify_rows
-
-
-@dataclass(frozen=True, slots=True)
-class ViewStatus:
-    """A view's versions and where its live one stands. `lag` counts records that are in the log and not yet folded."""
-
-    name: str
-    kind: str
-    topics: tuple[str, ...]
-    live: int
-    versions: tuple[int, ...]
-    folded: int
-    lag: int
-    halted: dict[str, str]
-
-
-def status(settings: Settings, projection: Projection, log: LogReader) -> ViewStatus:
-    """Where a view stands."""
-    store = compose.store(settings, projection)
-    try:
-        live = store.live()
-        positions = store.positions(live)
-        versions = tuple(store.versions())
-    finally:
-        store.close()
-    bounds = log.bounds(projection.topics)
-    return ViewStatus(
-        projection.name,
-        "documents" if isinstance(projection, KeyedProjection) else "rows",
-        projection.topics,
-        live,
-        versions,
-        sum(positions.values()),
-        sum(max(0, end - positions.get(source, low)) for source, (low, end) in bounds.items()),
-        _halts(settings, projection.name),
-    )
-
-
-def _halts(settings: Settings, view: str) -> dict[str, str]:
-    """Partitions that the local workers say are halted, with the reason. A worker that does not answer says nothing:
-    `fleetlog status` is where its absence shows."""
-    halts: dict[str, str] = {}
-    for index in range(settings.workers):
-        url = f"http://{settings.host}:{settings.worker_metrics_port + index}/health"
-        try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                detail = json.load(answer)
-        except urllib.error.HTTPError as error:
-            detail = json.load(error)
-        except OSError:
-            continue
-        halts |= detail["views"].get(view, {}).get("halted", {})
-    return halts
 
 
 def rebuild_view(settings: Settings, projection: Projection, report: Callable[[Progress], None]) -> tuple[int, int]:
@@ -82,9 +28,21 @@ def rebuild_view(settings: Settings, projection: Projection, report: Callable[[P
 def verify_view(settings: Settings, projection: Projection) -> Verdict:
     """Compare a view with the log, under the corrections that the view was made with."""
     with _Parts(settings, projection, corrections_of(settings, projection)) as parts:
+        version = parts.store.live()
         if isinstance(projection, KeyedProjection):
-            return verify_keyed(projection, _keyed(parts.store), parts.log, parts.decoders)
-        return verify_rows(projection, _rows(parts.store), parts.log, parts.make_runner)
+            verdict = verify_keyed(projection, _keyed(parts.store), parts.log, parts.decoders)
+        else:
+            verdict = verify_rows(projection, _rows(parts.store), parts.log, parts.make_runner)
+        _note(parts.store, version, verdict)
+        return verdict
+
+
+def _note(store: compose.Store, version: int, verdict: Verdict) -> None:
+    """Note what came of a verification, for the status. A version that no worker ever prepared keeps no facts."""
+    if version in store.versions():
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        found = {"at": at, "equal": verdict.equal, "keys": verdict.keys, "differing": len(verdict.differing)}
+        store.note(version, {VERIFIED: json.dumps(found)})
 
 
 def corrections_of(settings: Settings, projection: Projection) -> int:

@@ -17,7 +17,9 @@ DEVICE_STATE = KeyedProjection(
     device_state.TOPICS,
     device_state_frames.summarize,
     device_state_frames.keyed,
+    device_state.each,
     {f"count.{name}": topic for topic, name in device_state.COUNTERS.items()},
+    {device_state.REGISTRATIONS: frozenset({device_state.REGISTERED})},
 )
 
 OF_UPLOADS: tuple[Projection, ...] = (DEVICE_STATE, TELEMETRY, HEARTBEATS, DEVICE_EVENTS)

@@ -12,7 +12,7 @@ A certificate is `revoked` where there is a `revocation`, else `superseded`, els
 microseconds since 1970 UTC. "Newest" is by the log: the ledger is one partition.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import polars as pl
@@ -50,6 +50,15 @@ def keyed(topic: str, frame: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([own, others]).sort("offset", maintain_order=True)
 
 
+def each(topic: str, record: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Update]]]:
+    """The documents that one record touches, and their updates: as `keyed` and `updates` say."""
+    kind = record["record"]
+    if kind in FIELDS:
+        yield record["serial"], updates(topic, {**record, SUPERSEDES: False})
+        if kind in ISSUED and record["previous_serial"] is not None:
+            yield record["previous_serial"], updates(topic, {**record, SUPERSEDES: True})
+
+
 def updates(topic: str, record: Mapping[str, Any]) -> dict[str, Update]:
     """What one row of `keyed` changes in its document."""
     partition, offset = record["partition"], record["offset"]
@@ -75,4 +84,14 @@ def status(payloads: Mapping[str, Any]) -> Literal["valid", "revoked", "supersed
     return "superseded" if "superseded" in payloads else "valid"
 
 
-CERTIFICATES = KeyedProjection("certificates", (TOPIC,), by_record(updates), keyed, {"count.events": TOPIC}, partitions=1)
+CERTIFICATES = KeyedProjection(
+    "certificates",
+    (TOPIC,),
+    by_record(updates),
+    keyed,
+    each,
+    counters={"count.events": TOPIC},
+    records={TOPIC: frozenset(FIELDS)},
+    partitions=1,
+    key="certificate's serial number",
+)

@@ -20,7 +20,7 @@ all later ones.
 This module is the definition, a record at a time. projections.frames.device_state is its columnar twin.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from projections.projection import KEY
@@ -54,6 +54,12 @@ def updates(topic: str, partition: int, offset: int, record: Mapping[str, Any]) 
         f"count.{COUNTERS[topic]}": Add(1),
         **_content(topic, partition, offset, record),
     }
+
+
+def each(topic: str, record: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Update]]]:
+    """The document that one record touches, and its updates."""
+    if found := updates(topic, record["partition"], record["offset"], record):
+        yield record["device_id"], found
 
 
 def seen(topic: str, partition: int, offset: int, received: int, occurred: int) -> dict[str, Update]:

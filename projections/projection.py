@@ -5,12 +5,13 @@ A projection sees records as frames: a row per record with the columns of its re
 `partition` and `offset`. It knows no clock, no store and no log.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
-from projections.updates import Update
+from projections.updates import Update, merge
 from schemas.log import Batch
 from schemas.table import Table
 
@@ -19,6 +20,9 @@ KEY = "__key"
 
 Summary = Mapping[str, Mapping[str, Update]]
 """What a batch changes: key -> field -> update."""
+
+Row = Mapping[str, Any]
+"""A record as a frame has it, without the columns of other record types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,12 @@ class KeyedProjection:
     touch ends in one state whatever their interleaving. Every document has in `position.TOPIC/PARTITION` the offset of
     the last record that touched it.
 
+    `each(topic, row)` says the same of one record, a document at a time: small batches are folded by it, as a call on a
+    frame costs as much as a dozen of records. `records`: topic -> the record types that touch documents, where not all do.
+
     `counters`: field of a document -> the topic whose records that touched the document it counts.
+
+    `key`: what a document is of.
 
     `partitions`: of the view's topics (schemas/topics.toml); the documents' hashes are kept by them (projections.canonical).
 
@@ -42,13 +51,22 @@ class KeyedProjection:
     topics: tuple[str, ...]
     summarize: Callable[[str, pl.DataFrame], Summary]
     keyed: Callable[[str, pl.DataFrame], pl.DataFrame]
+    each: Callable[[str, Row], Iterable[tuple[str, Mapping[str, Update]]]]
     counters: Mapping[str, str]
+    records: Mapping[str, frozenset[str]] = field(default_factory=dict)
     partitions: int = 6
+    key: str = "device"
     revision: int = 1
 
-    def summary(self, topic: str, frame: pl.DataFrame) -> Summary:
-        """What a frame of records of one partition of `topic` changes."""
-        return self.summarize(topic, self.keyed(topic, frame))
+    def summary(self, topic: str, records: pl.DataFrame | Sequence[Row]) -> Summary:
+        """What records of one partition of `topic` change, as a frame or as rows."""
+        if isinstance(records, pl.DataFrame):
+            return self.summarize(topic, self.keyed(topic, records))
+        parts: dict[str, list[Mapping[str, Update]]] = {}
+        for row in records:
+            for key, updates in self.each(topic, row):
+                parts.setdefault(key, []).append(updates)
+        return {key: merge(part) for key, part in parts.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +97,10 @@ def with_position(frame: pl.DataFrame, batch: Batch) -> pl.DataFrame:
         offset.alias("offset"),
         pl.all().exclude("index"),
     )
+
+
+def rows_with_position(rows: Iterable[tuple[int, Row]], batch: Batch) -> list[Row]:
+    """Records, each with its place in `batch`, with topic, partition and offset."""
+    topic, partition = batch.source
+    offsets = batch.offsets
+    return [{"topic": topic, "partition": partition, "offset": offsets[index], **row} for index, row in rows]

@@ -28,7 +28,7 @@ of a claim, are in one partition, and what a decider wrote later it decided late
 keys and certificates are left out: whoever needs one reads the event.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -96,6 +96,16 @@ def keyed(topic: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.filter(record.is_in(list(FIELDS))).with_columns(key.alias(KEY)).drop_nulls(KEY).select(needed)
 
 
+def each(topic: str, record: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Update]]]:
+    """The document that one record touches, and its updates: as `keyed` and `updates` say."""
+    kind = record["record"]
+    if kind in FIELDS:
+        of_claim = kind in OF_CLAIMS or (kind == "CommandRefused" and record["command"] in COMMANDS_OF_CLAIMS)
+        key = record["claim_id"] if of_claim else record["hardware_id"]
+        if key is not None:
+            yield key, updates(topic, record)
+
+
 def updates(topic: str, record: Mapping[str, Any]) -> dict[str, Update]:
     """What one record of `keyed` changes in its document."""
     partition, offset, kind = record["partition"], record["offset"], record["record"]
@@ -108,7 +118,7 @@ def updates(topic: str, record: Mapping[str, Any]) -> dict[str, Update]:
     }
     if kind == "CommandRefused":
         found[f"refusals.{record['code']}"] = Add(1)
-    about = {"detail": record["detail"], "occurred_at": record["occurred_at"]}
+    about = {"detail": record.get("detail"), "occurred_at": record["occurred_at"]}
     if kind == "CertificateFailed" and record["purpose"] == "registration":
         found["state"] = Newest(order, {"state": "error", **about})
     elif kind in STATES:
@@ -129,4 +139,13 @@ def lifecycle(payloads: Mapping[str, Any], orders: Mapping[str, tuple[int, ...]]
     return state
 
 
-REGISTRATIONS = KeyedProjection("registrations", (TOPIC,), by_record(updates), keyed=keyed, counters={"count.events": TOPIC})
+REGISTRATIONS = KeyedProjection(
+    "registrations",
+    (TOPIC,),
+    by_record(updates),
+    keyed,
+    each,
+    counters={"count.events": TOPIC},
+    records={TOPIC: frozenset(FIELDS)},
+    key="hardware id or a claim id",
+)

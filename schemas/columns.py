@@ -24,6 +24,7 @@ from schemas.wire import PREFIX_BYTES, NotFramed, UnknownSchema, schema_id
 PIECES = 12  # into which a refused batch is cut: each piece costs a millisecond, each record of a bad one 20 µs
 SMALLEST_PIECE = 16
 MOST_NAMED = 5  # violations of one record
+SMALL = 24  # records that are read sooner one by one: columns cost a millisecond however few they are
 
 INDEX = "index"
 
@@ -51,6 +52,14 @@ class Columns:
     """
 
     frame: pl.DataFrame
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A batch as records: each good one's place in the batch and its fields, in the order of the batch; and the others."""
+
+    rows: tuple[tuple[int, dict[str, Any]], ...]
     faults: tuple[Fault, ...]
 
 
@@ -94,6 +103,7 @@ class ColumnDecoder:
         self._field_columns = {name: kind for name, kind in self._columns.items() if name != INDEX}
         self._checks = Checks(self._shape)
         self._plans: dict[int, _Plan] = {}
+        self.small = SMALL
 
     def decode(self, values: Sequence[bytes | None]) -> Columns:
         """The columns of a batch; never raises for what a record holds."""
@@ -104,6 +114,14 @@ class ColumnDecoder:
             frame, faults = self._mixed(values)
         frame, broken = self._in_contract(frame)
         return Columns(frame, tuple(sorted((*faults, *broken), key=lambda fault: fault.index)))
+
+    def rows(self, values: Sequence[bytes | None]) -> Rows:
+        """The records of a batch, as `decode` reads them; for one that is small."""
+        found = [
+            Fault(i, "tombstone", "no value") if value is None else self.row(i, value) for i, value in enumerate(values)
+        ]
+        rows = tuple((i, one) for i, one in enumerate(found) if not isinstance(one, Fault))
+        return Rows(rows, tuple(one for one in found if isinstance(one, Fault)))
 
     def row(self, index: int, value: bytes) -> dict[str, Any] | Fault:
         """One record as `decode` reads it: for batches so small that columns cost more than they save."""

@@ -12,7 +12,7 @@ import polars as pl
 
 from schemas.avro_reader import BadSchema
 from schemas.codec import parsed
-from schemas.columns import INDEX, ColumnDecoder, Columns, Fault, frame_schema
+from schemas.columns import INDEX, ColumnDecoder, Columns, Fault, Rows, frame_schema
 from schemas.contract import RecordType, Schema, Topic
 from schemas.wire import NotFramed, UnknownSchema, schema_id
 
@@ -31,6 +31,12 @@ _WIDER: dict[frozenset[pl.DataType], pl.DataType] = {
 class BatchDecoder(Protocol):
     """What reads the batches of one topic."""
 
+    small: int
+    """Batches of so many records or fewer cost less by `rows` than by `decode`."""
+
+    def rows(self, values: Sequence[bytes | None]) -> Rows:
+        """The records of a batch: those, and the faults, that `decode` gives."""
+
     def decode(self, values: Sequence[bytes | None]) -> Columns:
         """The columns of a batch; never raises for what a record holds."""
 
@@ -39,11 +45,12 @@ class Unlike(ValueError):
     """Fields of one name have types that have no common one; the message names them."""
 
 
-def decoder_of(topic: Topic, schema_of: Callable[[int], Schema]) -> BatchDecoder:
-    """The decoder for a topic. `schema_of` is as for ColumnDecoder."""
+def decoder_of(topic: Topic, schema_of: Callable[[int], Schema], wanted: frozenset[str] | None = None) -> BatchDecoder:
+    """The decoder for a topic. `schema_of` is as for ColumnDecoder; `wanted` are the record types that are read, all if none
+    are named: the others are neither rows nor faults."""
     if len(topic.records) == 1:
         return ColumnDecoder(topic.record, schema_of)
-    return RecordsDecoder(topic.records, schema_of)
+    return RecordsDecoder(topic.records, schema_of, wanted=wanted)
 
 
 def topic_schema(records: Sequence[RecordType]) -> dict[str, pl.DataType]:
@@ -76,9 +83,16 @@ def _common(name: str, one: pl.DataType, other: pl.DataType, record: RecordType)
 class RecordsDecoder:
     """Decodes batches of a topic of several record types, written under any schemas of them. For one thread at a time."""
 
-    def __init__(self, records: Sequence[RecordType], schema_of: Callable[[int], Schema], small: int = SMALL) -> None:
+    def __init__(
+        self,
+        records: Sequence[RecordType],
+        schema_of: Callable[[int], Schema],
+        small: int = SMALL,
+        wanted: frozenset[str] | None = None,
+    ) -> None:
         """Raises `Unlike`, see `topic_schema`."""
-        self._small = small
+        self.small = small
+        self._wanted = wanted
         self._columns = topic_schema(records)
         self._names = {record.full_name: record.name for record in records}
         self._decoders = {record.name: ColumnDecoder(record, schema_of) for record in records}
@@ -96,20 +110,29 @@ class RecordsDecoder:
         return made
 
     def decode(self, values: Sequence[bytes | None]) -> Columns:
-        return self._by_record(values) if len(values) <= self._small else self._by_type(values)
+        return self._by_record(values) if len(values) <= self.small else self._by_type(values)
 
-    def _by_record(self, values: Sequence[bytes | None]) -> Columns:
-        rows: list[dict[str, Any]] = []
+    def rows(self, values: Sequence[bytes | None]) -> Rows:
+        rows: list[tuple[int, dict[str, Any]]] = []
         faults: list[Fault] = []
         for index, value in enumerate(values):
             found = self._type(value)
+            if isinstance(found, str) and not self._reads(found):
+                continue
             read = self._decoders[found].row(index, value) if isinstance(found, str) and value is not None else found
             if isinstance(read, dict):
-                rows.append({INDEX: index, RECORD: found, **read})
+                rows.append((index, {RECORD: found, **read}))
             elif isinstance(read, Fault):
                 faults.append(Fault(index, read.reason, read.detail))
-        columns = {name: [row.get(name) for row in rows] for name in self._columns}
-        return Columns(pl.DataFrame(columns, schema=self._columns), tuple(faults))
+        return Rows(tuple(rows), tuple(faults))
+
+    def _reads(self, record: str) -> bool:
+        return self._wanted is None or record in self._wanted
+
+    def _by_record(self, values: Sequence[bytes | None]) -> Columns:
+        read = self.rows(values)
+        columns = {name: [row.get(name) for _, row in read.rows] for name in self._columns if name != INDEX}
+        return Columns(pl.DataFrame({INDEX: [i for i, _ in read.rows], **columns}, schema=self._columns), read.faults)
 
     def _by_type(self, values: Sequence[bytes | None]) -> Columns:
         places: dict[str, list[int]] = {}
@@ -117,7 +140,8 @@ class RecordsDecoder:
         for index, value in enumerate(values):
             found = self._type(value)
             if isinstance(found, str):
-                places.setdefault(found, []).append(index)
+                if self._reads(found):
+                    places.setdefault(found, []).append(index)
             else:
                 faults.append(Fault(index, found.reason, found.detail))
         frames = [pl.DataFrame(schema=self._columns)]

@@ -8,12 +8,10 @@ store. The workers notice and go on from the new version's own position.
 import time
 from collections.abc import Callable, Mapping
 
-import polars as pl
-
 from connectors.ports import ViewStore
 from schemas.log import Batch, TopicPartition
 from streams.rebuild import Parts, Progress, chase
-from streams.runner import Runner
+from streams.runner import Records, Runner
 from streams.versions import SPENT, Refused, State, Version, listed, version_of, versions_of
 
 Effects = Callable[[Mapping[TopicPartition, int]], Runner]
@@ -99,7 +97,7 @@ class Unwritten:
     def positions(self, version: int) -> dict[TopicPartition, int]:
         return self._positions
 
-    def write(self, version: int, batch: Batch, frame: pl.DataFrame) -> None:
+    def write(self, version: int, batch: Batch, records: Records) -> None:
         """Nothing."""
 
 

@@ -7,7 +7,7 @@ written together with the position behind it, on the condition that the stored p
 at, so that neither a crash, nor a retry, nor a second owner can lose a record or count it twice.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from threading import Lock
@@ -17,7 +17,7 @@ import polars as pl
 
 from connectors.ports import Change, Conflict, DeadLetter, DeadLetters, KeyedStore, Leaf, Loaded, Moved, RowStore
 from projections.canonical import bucket_of, document_leaf
-from projections.projection import KeyedProjection, Projection, RowProjection, with_position
+from projections.projection import KeyedProjection, Projection, Row, RowProjection, rows_with_position, with_position
 from projections.updates import Update, changes
 from schemas.columns import Fault
 from schemas.log import Batch, TopicPartition
@@ -56,12 +56,16 @@ class Handled:
     following: int
 
 
+Records = pl.DataFrame | Sequence[Row]
+"""What was read of a batch, with positions: rows only for views of documents, where they are few."""
+
+
 class Writer(Protocol):
     """How one kind of view is written."""
 
     def positions(self, version: int) -> dict[TopicPartition, int]: ...
 
-    def write(self, version: int, batch: Batch, frame: pl.DataFrame) -> None: ...
+    def write(self, version: int, batch: Batch, records: Records) -> None: ...
 
 
 class KeyedWriter:
@@ -74,8 +78,8 @@ class KeyedWriter:
     def positions(self, version: int) -> dict[TopicPartition, int]:
         return self._store.positions(version)
 
-    def write(self, version: int, batch: Batch, frame: pl.DataFrame) -> None:
-        summary = self._projection.summary(batch.source.topic, frame)
+    def write(self, version: int, batch: Batch, records: Records) -> None:
+        summary = self._projection.summary(batch.source.topic, records)
         keys = list(summary)
         for attempt in range(MOST_CONFLICTS):
             loaded = self._store.load(version, keys)
@@ -106,8 +110,9 @@ class RowWriter:
     def positions(self, version: int) -> dict[TopicPartition, int]:
         return self._store.positions(version)
 
-    def write(self, version: int, batch: Batch, frame: pl.DataFrame) -> None:
-        rows = self._projection.rows(frame)
+    def write(self, version: int, batch: Batch, records: Records) -> None:
+        assert isinstance(records, pl.DataFrame)
+        rows = self._projection.rows(records)
         try:
             self._store.append(version, batch.source, batch.begins, batch.following, rows)
         except Moved as moved:
@@ -183,15 +188,23 @@ class Runner:
             return Handled(0, 0, stand.following)
         if fresh.begins > stand.following:
             raise Gap(f"{batch.source}: the log goes on at {fresh.begins}, the view stands at {stand.following}")
-        columns = self._decoders[batch.source.topic].decode(fresh.values)
-        gauge = self._gauge(batch.source).check(len(fresh), [fault.index for fault in columns.faults])
-        self._set_aside(fresh, columns.faults)
-        self._writer.write(stand.version, fresh, with_position(columns.frame, fresh))
+        records, faults = self._read(fresh)
+        gauge = self._gauge(batch.source).check(len(fresh), [fault.index for fault in faults])
+        self._set_aside(fresh, faults)
+        self._writer.write(stand.version, fresh, records)
         self._gauges[batch.source] = gauge
         with self._lock:
             if self._stands.get(batch.source) is stand:
                 self._stands[batch.source] = Stand(stand.version, fresh.following)
-        return Handled(len(fresh), len(columns.faults), fresh.following)
+        return Handled(len(fresh), len(faults), fresh.following)
+
+    def _read(self, batch: Batch) -> tuple[Records, Sequence[Fault]]:
+        decoder = self._decoders[batch.source.topic]
+        if isinstance(self.projection, KeyedProjection) and len(batch) <= decoder.small:
+            read = decoder.rows(batch.values)
+            return rows_with_position(read.rows, batch), read.faults
+        columns = decoder.decode(batch.values)
+        return with_position(columns.frame, batch), columns.faults
 
     def _gauge(self, source: TopicPartition) -> BadRecordGauge:
         return self._gauges.get(source) or BadRecordGauge(self._limit)

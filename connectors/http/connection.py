@@ -17,7 +17,7 @@ from connectors.http.exchange import STOPPING, Exchange, bytes_of, raw_problem
 from connectors.http.limits import Limits
 from connectors.http.peer import NOBODY, peer_of
 from connectors.http.request import Answer, Answering
-from connectors.http.target import Refused, add_header, has_body, split
+from connectors.http.target import Refused, add_header, check_host, has_body, split
 
 HIGH_WATER = 65_536  # bytes of a body that wait for their handler; more are left to the kernel
 MOST_AHEAD = 32  # requests of one connection that wait for the one in hand
@@ -268,6 +268,7 @@ class Connection(asyncio.Protocol):
     def _check_head(self) -> None:
         if self._head_bytes + len(self._url) > self._limits.max_head_bytes:
             raise self._head_too_large()
+        check_host(self._headers, self._parser.get_http_version())
         if len(self._ahead) >= MOST_AHEAD:
             raise Refused(400, "TOO_MANY_AHEAD", f"{MOST_AHEAD} requests wait for their answers already")
 

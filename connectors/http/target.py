@@ -40,6 +40,15 @@ def add_header(headers: dict[bytes, bytes], name: bytes, value: bytes) -> None:
     headers[name] = value
 
 
+def check_host(headers: dict[bytes, bytes], version: str) -> None:
+    """
+    Raises:
+        Refused: a request of HTTP/1.1 names no host (RFC 9112, 3.2).
+    """
+    if version == "1.1" and b"host" not in headers:
+        raise Refused(400, "INVALID_HTTP", "the request names no host")
+
+
 def has_body(headers: dict[bytes, bytes]) -> bool:
     """Whether a head announces a body."""
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0") != b""

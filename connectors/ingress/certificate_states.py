@@ -11,8 +11,7 @@ from connectors.ports import Away
 
 FRESH_SECONDS = 0.5  # a revocation is known this long after the view has it
 MOST = 100_000  # certificates of which the last answer is kept
-ENTRY_SECONDS = 2.0  # a certificate that was issued just now may not be in the view yet: it is waited for
-ENTRY_STEP = 0.05
+ENTRY_STEP = 0.05  # seconds between two looks whether the view has a certificate that was issued just now
 
 
 @dataclass(slots=True)
@@ -49,18 +48,25 @@ class CertificateStates:
         self._keep(serial, record, asked)
         return record
 
-    async def entered(self, serial: str) -> CertificateRecord | None:
-        """As `find`, of a certificate that may have been issued just now.
+    async def entered(self, serial: str, patience: float) -> CertificateRecord | None:
+        """As `find`, of a certificate that may have been issued just now: None only if the view has all that the ledger said
+        when it was asked for. A view that lags behind is waited for, up to `patience` seconds.
 
         Raises:
-            Away: nobody can say.
+            Away: nobody can say, or the view lags behind still.
         """
-        until = self._clock() + ENTRY_SECONDS
         record = await self.find(serial)
-        while record is None and self._clock() < until:
-            await asyncio.sleep(ENTRY_STEP)
+        if record is not None:
+            return record
+        head, until = await self._records.head(), self._clock() + patience
+        while True:
+            complete = await self._records.folded() >= head
             record = await self.find(serial)
-        return record
+            if record is not None or complete:
+                return record
+            if self._clock() >= until:
+                raise Away("the view of the ledger lags behind")
+            await asyncio.sleep(ENTRY_STEP)
 
     def _keep(self, serial: str, record: CertificateRecord | None, at: float) -> None:
         self._known.pop(serial, None)

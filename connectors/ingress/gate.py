@@ -26,6 +26,7 @@ from schemas.registration_errors import ERRORS
 RENEWAL = "/certificate/renew"
 """The end of the one path that a device may take after its certificate has expired, if an exception was granted."""
 DEVICE = ("{id}", "{device_id}")
+ENTRY_SECONDS = 2.0  # how long a view that lags behind is waited for
 MOST_READ = 10_000  # certificates that were read and are kept, so that a connection's is read once
 _UNAUTHORIZED = [(b"www-authenticate", b'Bearer realm="fleetlog"')]
 _HANDSHAKES: Mapping[str, Kind] = {
@@ -158,7 +159,7 @@ class Gate:
         states = self._keeper.states
         try:
             # Who proved it to TLS holds a certificate of an authority's, so that it is worth waiting for the ledger.
-            record = await (states.entered if found.by == "certificate" else states.find)(found.serial)
+            record = await states.entered(found.serial, ENTRY_SECONDS if found.by == "certificate" else 0.0)
         except Away as away:
             raise Fault(503, "UNAVAILABLE", f"the certificate can't be looked up: {away}", retry_after=1) from None
         if record is None or not _same(record, found):

@@ -50,6 +50,7 @@ from connectors.ingress.routes import device_routes, operation_routes
 from connectors.ingress.schema_ids import SchemaIds, SchemaRefused
 from connectors.ingress.security_events import TOPIC as SECURITY_TOPIC
 from connectors.ingress.security_events import SecurityEvents
+from connectors.ingress.unrouted import unrouted
 from connectors.ingress.uploads import Uploads
 from connectors.ingress.v3_metadata_routes import v3_metadata_routes
 from connectors.ingress.v3_record_routes import v3_record_routes
@@ -107,7 +108,7 @@ class Ingress:
             *(self.registration.routes if self.registration else ()),
             *self._operation_routes(),
         ]
-        application = HttpApp("ingress", self.routes, access.caller, self.bodies, self.metrics.answered)
+        application = HttpApp("ingress", self.routes, access.caller, self.bodies, self.metrics.answered, unrouted)
         self.applications = self.entrances.applications(application)
         self.application = self.applications[PLAIN]
 

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from connectors.ports import Away
-from infra import compose, views
+from infra import compose, view_status
 from infra.chaos.inject import Processes
 from infra.chaos.rounds import NotProven, Unsettled
 from infra.settings import Settings, child_environment
@@ -54,7 +54,7 @@ class Checks:
         try:
             log = compose.log_reader(self._settings)
             try:
-                found = [views.status(self._settings, view, log) for view in CATALOGUE]
+                found = [view_status.status(self._settings, view, log) for view in CATALOGUE]
             finally:
                 log.close()
         except Away as away:

@@ -14,9 +14,11 @@ def answered(work: Callable[[], int]) -> int:
     from projections.catalogue import UnknownView
     from schemas.wire import UnknownSchema
     from streams.folding import Stalled
+    from streams.partial import TooBusy
     from streams.rebuild import BehindLive, Interrupted, TakenOver
     from streams.runner import Gap
 
+    not_as_asked = (BehindLive, Interrupted, TakenOver, TooBusy, ProcessFailed)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return work()
@@ -26,7 +28,7 @@ def answered(work: Callable[[], int]) -> int:
         return fail(str(error), 3)
     except UnknownSchema as error:
         return fail(f"a record names a schema that the registry does not have: {error}", 1)
-    except (BehindLive, Interrupted, TakenOver, ProcessFailed, Gap, Moved, Conflict, Superseded, ValueError) as error:
+    except (*not_as_asked, Gap, Moved, Conflict, Superseded, ValueError) as error:
         return fail(str(error), 1)
     finally:
         signal.signal(signal.SIGTERM, before)

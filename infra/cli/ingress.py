@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from connectors.ingress.access import Access
     from connectors.ingress.options import Options
     from connectors.ingress.outside import Outside
+    from connectors.kafka_cluster import KafkaCluster
     from connectors.kafka_producer import KafkaProducer
     from connectors.ports import Latest, SchemaRegistry, Version
     from infra.ingress_listeners import OpenGuards
@@ -59,13 +60,15 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 async def _serve(settings: Settings, key: str, bound: "Socket", secured: Mapping[str, "Socket"]) -> int:
     from connectors.http.server import Server, serve
     from connectors.ingress.ingress import Ingress
+    from connectors.kafka_cluster import KafkaCluster
     from connectors.kafka_producer import KafkaProducer, ProducerOptions
     from infra import ingress_listeners
     from schemas.contract import load
 
     log = logging.getLogger(__name__)
     tls = ingress_listeners.secure(settings, secured)
-    guards = ingress_listeners.OpenGuards(settings)
+    cluster = KafkaCluster(settings.kafka)
+    guards = ingress_listeners.OpenGuards(settings, cluster)
     options = _options(settings)
     fatal: list[str] = []
 
@@ -76,7 +79,7 @@ async def _serve(settings: Settings, key: str, bound: "Socket", secured: Mapping
 
     producer = KafkaProducer(ProducerOptions(settings.kafka, stall_seconds=settings.request_deadline), on_fatal)
     contract = load()
-    outside = _outside(settings, producer, guards)
+    outside = _outside(settings, producer, guards, cluster)
     ingress = Ingress(options, contract, access_of(settings, key, contract), outside)
     server = Server(options, ingress.application.answer)
     ingress.ends_with(lambda: server.stopping)
@@ -96,11 +99,10 @@ async def _serve(settings: Settings, key: str, bound: "Socket", secured: Mapping
     return 0
 
 
-def _outside(settings: Settings, producer: "KafkaProducer", guards: "OpenGuards") -> "Outside":
+def _outside(settings: Settings, producer: "KafkaProducer", guards: "OpenGuards", cluster: "KafkaCluster") -> "Outside":
     from functools import partial
 
     from connectors.ingress.outside import Outside
-    from connectors.kafka_cluster import KafkaCluster
     from connectors.kafka_log import KafkaLog
     from connectors.kafka_pages import KafkaPages
     from connectors.kafka_traces import KafkaTraces
@@ -108,13 +110,12 @@ def _outside(settings: Settings, producer: "KafkaProducer", guards: "OpenGuards"
 
     # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
     read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
-    cluster, pages = KafkaCluster(settings.kafka), KafkaPages(settings.kafka)
     return Outside(
         producer=producer,
         registry=_registry(settings),
         cluster=cluster,
         make_reader=read_log,
-        pages=pages,
+        pages=KafkaPages(settings.kafka),
         make_tracer=partial(KafkaTraces, settings.kafka),
         guards=guards.ports,
         registration=registration.ports(settings, guards.views),

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from infra.cli.answering import answered
@@ -26,6 +27,7 @@ def add(actions: Commands) -> None:
         _rebuild,
     )
     command.add_argument("name", help="name of the view")
+    _part(command)
     _how(command)
     command = add_command(
         actions,
@@ -50,6 +52,17 @@ def _version(command: argparse.ArgumentParser, default: str) -> None:
     command.add_argument("version", nargs="?", type=int, help=f"number of the version ({default})")
 
 
+def _part(command: argparse.ArgumentParser) -> None:
+    """Options that ask for a part of a view."""
+    for name in ("device", "key"):
+        summary = f"only make the documents of these {name}s anew, in the live version"
+        command.add_argument(f"--{name}", nargs="+", default=[], metavar="ID", help=summary)
+    refused = "refused, with the reason: a view can't be made anew by"
+    command.add_argument("--from", dest="start", metavar="TIME", help=f"{refused} ranges of the log")
+    command.add_argument("--to", dest="stop", metavar="TIME", help=f"{refused} ranges of the log")
+    command.add_argument("--tenant", metavar="NAME", help=f"{refused} tenants, which records do not name")
+
+
 def _how(command: argparse.ArgumentParser) -> None:
     command.add_argument("--no-promote", action="store_true", help="stop when the version is ready, do not switch to it")
     command.add_argument("--processes", type=int, default=1, metavar="N", help="fold in N processes (default: 1)")
@@ -57,6 +70,8 @@ def _how(command: argparse.ArgumentParser) -> None:
 
 
 def _rebuild(options: argparse.Namespace, settings: Settings) -> int:
+    if options.device or options.key or (options.start, options.stop, options.tenant) != (None, None, None):
+        return answered(lambda: _refolded(options, settings))
     return answered(lambda: _made(options, settings, lambda rebuilds, bar: rebuilds.rebuild(bar.report)))
 
 
@@ -80,6 +95,24 @@ def _made(options: argparse.Namespace, settings: Settings, make: Make) -> int:
         print_json({"view": options.name, "version": version.number, "state": version.state, "records": records})
     else:
         print(f"{options.name}: version {version.number} is {version.state}, made from {records:,} records")
+    return 0
+
+
+def _refolded(options: argparse.Namespace, settings: Settings) -> int:
+    from infra.rebuilds import Rebuilds
+    from projections.catalogue import find
+    from streams.partial import Asked
+
+    asked = Asked(tuple(options.key), tuple(options.device), options.start, options.stop, options.tenant)
+    with Rebuilds(settings, find(options.name)) as rebuilds:
+        done = rebuilds.refold(asked)
+    if options.json:
+        print_json({"view": options.name, **asdict(done)})
+    else:
+        print(
+            f"{options.name}: in version {done.version} {len(done.unchanged):,} documents were as the log implies, "
+            f"{len(done.replaced):,} were replaced, {len(done.removed):,} removed"
+        )
     return 0
 
 

@@ -1,6 +1,7 @@
 """`fleetlog projection promote`, `rollback`, `diff`, `drop`: what is done with versions that are there."""
 
 import argparse
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from infra.cli.answering import answered
@@ -10,6 +11,10 @@ from infra.settings import Settings
 
 if TYPE_CHECKING:
     from streams.versions import Version
+
+
+NAMED = 20
+"""Differing keys that are printed; --json has more."""
 
 
 def add(actions: Commands) -> None:
@@ -30,6 +35,17 @@ def add(actions: Commands) -> None:
         _rollback,
     )
     _named(command)
+    command = add_command(
+        actions,
+        "diff",
+        "compare two versions of a view key by key; differences because one stands further on are counted apart; exits 1 "
+        "and names the keys and fields when there are others",
+        "fleetlog projection diff device_state 3 4 --json",
+        _diff,
+    )
+    _named(command)
+    command.add_argument("a", type=int, help="number of a version")
+    command.add_argument("b", type=int, help="number of another")
     command = add_command(
         actions,
         "drop",
@@ -61,6 +77,31 @@ def _switched(options: argparse.Namespace, settings: Settings, back: bool) -> in
     with Rebuilds(settings, find(options.name)) as rebuilds, Bar(options.name) as bar:
         version: Version = rebuilds.rollback(bar.report) if back else rebuilds.promote(options.version, bar.report)
     return _say(options, {"version": version.number, "state": version.state}, f"version {version.number} is live")
+
+
+def _diff(options: argparse.Namespace, settings: Settings) -> int:
+    return answered(lambda: _differences(options, settings))
+
+
+def _differences(options: argparse.Namespace, settings: Settings) -> int:
+    from infra.rebuilds import Rebuilds
+    from projections.catalogue import find
+
+    with Rebuilds(settings, find(options.name)) as rebuilds:
+        found = rebuilds.diff(options.a, options.b)
+    if options.json:
+        print_json({"view": options.name, "same": found.same, **asdict(found)})
+    else:
+        print(f"{options.name}: {found.equal:,} keys are equal in versions {options.a} and {options.b}")
+        if found.explained:
+            print(f"{found.explained:,} differ because one of the versions has not come to all their records yet")
+        if found.differ:
+            print(f"{found.differ:,} DIFFER:")
+        for key, fields in list(found.differing.items())[:NAMED]:
+            print(f"  {key}: {', '.join(fields)}")
+        if found.differ > NAMED:
+            print(f"  and {found.differ - NAMED:,} more")
+    return 0 if found.same else 1
 
 
 def _drop(options: argparse.Namespace, settings: Settings) -> int:

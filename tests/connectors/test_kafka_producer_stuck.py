@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,6 +33,24 @@ def test_a_client_that_is_stuck_is_told_from_a_broker_that_is_away(
     with free_ports(1) as (port,):
         asyncio.run(watch(port))
     assert bool(told) is others_reach_it
+
+
+def test_a_broker_that_is_not_in_its_cluster_yet_does_not_say_what_topics_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    topics = {"fleet.telemetry": SimpleNamespace(error=None, partitions=range(6))}
+    answers = [SimpleNamespace(brokers={1: None}, topics=topics), SimpleNamespace(brokers={}, topics={})]
+
+    async def ask() -> tuple[int | None, int | None]:
+        producer = KafkaProducer(ProducerOptions("nowhere:1"), str)
+        monkeypatch.setattr(producer, "_away", "")
+        monkeypatch.setattr(producer, "_producer", SimpleNamespace(list_topics=lambda timeout: answers.pop(0)))
+        before = await producer.partitions("fleet.telemetry")
+        await producer.reread()
+        return before, await producer.partitions("fleet.telemetry")
+
+    assert asyncio.run(ask()) == (6, 6)
+    assert answers == []
 
 
 def test_nothing_is_reached_where_nobody_listens() -> None:

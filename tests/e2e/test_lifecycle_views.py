@@ -18,7 +18,7 @@ import redis
 from clickhouse_driver import Client
 from confluent_kafka import Producer
 
-from infra import compose, views
+from infra import compose, view_status, views
 from infra.settings import child_environment
 from infra.simulator.journal import JournalWriter
 from infra.stack.harness import Stack
@@ -104,7 +104,7 @@ def settle(stack: Stack) -> None:
     log, until = compose.log_reader(stack.settings), time.monotonic() + 60
     try:
         while True:
-            found = [views.status(stack.settings, view, log) for view in CATALOGUE]
+            found = [view_status.status(stack.settings, view, log) for view in CATALOGUE]
             assert not any(view.halted for view in found), [view.halted for view in found]
             if not any(view.lag for view in found):
                 return

@@ -62,6 +62,21 @@ def test_documents_of_the_live_version_are_found(opened: Opened) -> None:
     asyncio.run(run())
 
 
+def test_how_far_the_live_version_is(opened: Opened) -> None:
+    async def run() -> None:
+        reader = opened.reader()
+        assert await reader.positions(opened.view) == {}
+        opened.write(1, {"a": {"x": "1"}})
+        opened.write(1, {"b": {"x": "1"}})
+        opened.write(2, {"a": {"x": "3"}})
+        assert await reader.positions(opened.view) == {A: 2}
+        opened.store.promote(2)
+        assert await reader.positions(opened.view) == {A: 1}
+        await reader.close()
+
+    asyncio.run(run())
+
+
 def test_many_at_once_each_get_their_own(opened: Opened) -> None:
     opened.write(1, {f"k{i}": {"n": str(i)} for i in range(0, 1_000, 2)})
 

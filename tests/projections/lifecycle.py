@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import polars as pl
 from hypothesis import strategies as st
 
+from projections.projection import Row
 from schemas.columns import INDEX
 from schemas.contract import load
 from schemas.record_columns import RECORD, topic_schema
@@ -63,3 +64,10 @@ def frame(topic: str, log: Sequence[Logged]) -> pl.DataFrame:
         pl.Series("offset", [one.offset for one in log], pl.Int64),
         pl.all(),
     )
+
+
+def rows(topic: str, log: Sequence[Logged]) -> list[Row]:
+    """The same records as rows."""
+    return [
+        {"topic": topic, "partition": one.partition, "offset": one.offset, RECORD: one.record, **one.values} for one in log
+    ]

@@ -6,6 +6,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from projections.device_state import EVENTS, HEARTBEATS, REGISTRATIONS, TELEMETRY
+from projections.projection import Row
 
 DEVICES = ("dev-a", "dev-b", "dev-c")
 METRICS = ("temperature", "humidity")
@@ -92,3 +93,8 @@ def frame(topic: str, partition: int, numbered: list[tuple[int, dict[str, Any]]]
         pl.Series("offset", [offset for offset, _ in numbered], pl.Int64),
         pl.all(),
     )
+
+
+def rows(topic: str, partition: int, numbered: list[tuple[int, dict[str, Any]]]) -> list[Row]:
+    """The same records as rows."""
+    return [{"topic": topic, "partition": partition, "offset": offset, **record} for offset, record in numbered]

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from projections import device_state
 from projections.catalogue import DEVICE_STATE
 from projections.updates import Add, Most, Newest, changes, merge
-from tests.projections.records import frame, logs
+from tests.projections.records import frame, logs, rows
 
 Log = list[tuple[str, int, int, dict[str, Any]]]
 State = dict[str, dict[str, str]]
@@ -25,12 +26,12 @@ def by_record(log: Log) -> State:
     return state
 
 
-def by_frame(log: Log, size: int) -> State:
+def by_batch(log: Log, size: int, shape: Callable[..., Any]) -> State:
     state: State = {}
     for (topic, partition), members in itertools.groupby(log, key=lambda entry: entry[:2]):
         numbered = [(offset, record) for _, _, offset, record in members]
         for start in range(0, len(numbered), size):
-            for key, updates in DEVICE_STATE.summary(topic, frame(topic, partition, numbered[start : start + size])).items():
+            for key, updates in DEVICE_STATE.summary(topic, shape(topic, partition, numbered[start : start + size])).items():
                 document = state.setdefault(key, {})
                 document.update(changes(document, updates))
     return state
@@ -38,7 +39,8 @@ def by_frame(log: Log, size: int) -> State:
 
 @given(logs(), st.integers(1, 7))
 def test_columns_fold_as_records_do(log: Log, size: int) -> None:
-    assert by_frame(log, size) == by_record(log)
+    assert by_batch(log, size, frame) == by_record(log)
+    assert by_batch(log, size, rows) == by_record(log)
 
 
 @given(logs(), st.randoms(use_true_random=False))

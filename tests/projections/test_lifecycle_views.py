@@ -2,6 +2,7 @@
 say of a registration from its beginning to its end."""
 
 import random
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import polars as pl
@@ -12,22 +13,23 @@ from hypothesis import strategies as st
 from connectors.rows import canonical
 from projections import certificates, registrations
 from projections.catalogue import CERTIFICATE_LOG, CERTIFICATES, REGISTRATION_STEPS, REGISTRATIONS, SECURITY_EVENTS
-from projections.projection import KeyedProjection, RowProjection
+from projections.projection import KeyedProjection, Row, RowProjection
 from projections.updates import changes, orders, payloads
 from schemas.columns import ColumnDecoder
 from schemas.log import TopicPartition
-from tests.projections.lifecycle import CONTRACT, LEDGER, REGISTRATION, Logged, frame, logs
+from tests.projections.lifecycle import CONTRACT, LEDGER, REGISTRATION, Logged, frame, logs, rows
 
 State = dict[str, dict[str, str]]
+Shape = Callable[[str, Sequence[Logged]], pl.DataFrame | list[Row]]
 SLOW = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 KEYED = [(REGISTRATIONS, REGISTRATION), (CERTIFICATES, LEDGER)]
 ROWS = [(REGISTRATION_STEPS, REGISTRATION), (CERTIFICATE_LOG, LEDGER)]
 
 
-def folded(view: KeyedProjection, topic: str, batches: list[list[Logged]]) -> State:
+def folded(view: KeyedProjection, topic: str, batches: list[list[Logged]], shape: Shape = frame) -> State:
     state: State = {}
     for batch in batches:
-        for key, updates in view.summary(topic, frame(topic, batch)).items():
+        for key, updates in view.summary(topic, shape(topic, batch)).items():
             document = state.setdefault(key, {})
             document.update(changes(document, updates))
     return state
@@ -53,6 +55,7 @@ def test_documents_are_the_same_in_any_batches_and_any_order_of_partitions(
     log = data.draw(logs(topic, 2))
     one_by_one = folded(view, topic, [[one] for one in log])
     assert folded(view, topic, batches(log, chance)) == one_by_one
+    assert folded(view, topic, batches(log, chance), rows) == one_by_one
     (counter,) = view.counters
     for partition in (0, 1):
         mine = [one for one in log if one.partition == partition]

@@ -79,6 +79,21 @@ def test_rows_and_faults_are_those_of_the_record_types(values: list[bytes | None
         assert not any(value is not None for name, value in made[i].items() if name not in own)
 
 
+@given(values=st.lists(framed(), max_size=12), wanted=st.sets(st.sampled_from(sorted(r.name for r in TOPIC.records))))
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_rows_are_those_of_the_frame_and_of_the_wanted_types(values: list[bytes | None], wanted: set[str]) -> None:
+    whole = RecordsDecoder(TOPIC.records, schema_of, 0).decode(values)
+    every, some = (RecordsDecoder(TOPIC.records, schema_of, 0, only) for only in (None, frozenset(wanted)))
+    read = every.rows(values)
+    assert [(one.index, one.reason) for one in read.faults] == [(one.index, one.reason) for one in whole.faults]
+    for (index, row), of_frame in zip(read.rows, whole.frame.to_dicts(), strict=True):
+        assert index == of_frame.pop(INDEX)
+        assert same({name: of_frame[name] for name in row}, dict(row))
+    types = {index: row[RECORD] for index, row in read.rows}
+    assert [(i, row[RECORD]) for i, row in some.rows(values).rows] == [one for one in types.items() if one[1] in wanted]
+    assert some.decode(values).frame[INDEX].to_list() == [index for index, name in types.items() if name in wanted]
+
+
 def test_a_topic_of_one_record_type_keeps_its_decoder() -> None:
     assert isinstance(decoder_of(CONTRACT.topics["fleet.telemetry"], schema_of), ColumnDecoder)
     assert isinstance(decoder_of(TOPIC, schema_of), RecordsDecoder)

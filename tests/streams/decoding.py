@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from schemas.columns import Columns, Fault
+from schemas.columns import Columns, Fault, Rows
 from tests.projections.records import SCHEMAS
 
 BAD = b"\xffnot a record"
@@ -15,8 +15,9 @@ BAD = b"\xffnot a record"
 class JsonDecoder:
     def __init__(self, topic: str) -> None:
         self._schema = SCHEMAS[topic]
+        self.small = 3
 
-    def decode(self, values: Sequence[bytes | None]) -> Columns:
+    def rows(self, values: Sequence[bytes | None]) -> Rows:
         good: list[tuple[int, dict[str, Any]]] = []
         faults = []
         for index, value in enumerate(values):
@@ -24,8 +25,12 @@ class JsonDecoder:
                 faults.append(Fault(index, "undecodable", "told so"))
             else:
                 good.append((index, msgspec.json.decode(value)))
-        frame = pl.DataFrame([record for _, record in good], schema=self._schema)
-        return Columns(frame.insert_column(0, pl.Series("index", [i for i, _ in good], pl.UInt32)), tuple(faults))
+        return Rows(tuple(good), tuple(faults))
+
+    def decode(self, values: Sequence[bytes | None]) -> Columns:
+        read = self.rows(values)
+        frame = pl.DataFrame([record for _, record in read.rows], schema=self._schema)
+        return Columns(frame.insert_column(0, pl.Series("index", [i for i, _ in read.rows], pl.UInt32)), read.faults)
 
 
 def encode(record: dict[str, Any]) -> bytes:

@@ -165,3 +165,23 @@ def test_a_position_before_control_records_goes_on_behind_them(stack: Stack, top
     assert shared.folded == {source: [b"two"]}
     assert shared.gaps == []
     member.reader.stop()
+
+
+def test_an_end_that_was_found_and_not_stored_is_found_again(stack: Stack, topic: str) -> None:
+    """As when a member loses its partitions with the batch that told the end, and gets them back."""
+    producer, source = transactional(stack, topic), TopicPartition(topic, 0)
+    producer.begin_transaction()
+    producer.produce(topic, b"one", partition=0)
+    producer.commit_transaction(10)
+    shared = Shared()
+    member = Member(stack, topic, "a", shared, slots=1)
+    shared.wait_for(1)
+    for _ in range(2):
+        until = time.monotonic() + 15
+        while shared.positions[source] != 2:
+            assert time.monotonic() < until, "the control record behind the last one was not passed"
+            time.sleep(0.05)
+        shared.positions[source] = 1
+        member.reader.reread([source])
+    assert shared.folded == {source: [b"one"]}
+    member.reader.stop()

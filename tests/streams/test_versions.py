@@ -18,7 +18,7 @@ from schemas.log import Batch, TopicPartition
 from streams.folding import Stalled
 from streams.pieces import Size, pieces
 from streams.promotion import earlier, promotable, promote, rollback
-from streams.rebuild import Interrupted, Parts, Progress, TakenOver, begin, build, rebuild, resumable
+from streams.rebuild import CLOSE, Interrupted, Parts, Progress, TakenOver, begin, behind, build, rebuild, resumable
 from streams.versions import Refused, State, ask, drop, versions_of
 from tests.projections.records import logs
 from tests.streams.decoding import BAD
@@ -256,6 +256,27 @@ def test_effects_begin_where_the_live_version_stands() -> None:
     assert letters.letters == []
     promote(made_of, version, silent(DEVICE_STATE, DECODERS, ENDLESS, letters))
     assert [letter.offset for letter in letters.letters] == [6, 7, 8, 9]
+
+
+def test_a_view_that_never_rests_is_replaced_by_one_that_is_close() -> None:
+    kept, store = bad_log(10), MemoryKeyedStore()
+    store.prepare(1)
+    live = maker(DEVICE_STATE, store)(1)
+    live.start([SOURCE])
+
+    def meanwhile(progress: Progress) -> None:
+        kept.append(SOURCE, b"key", BAD)
+        (batch,) = kept.read(SOURCE, live.position(SOURCE) or 0, live_end(kept))
+        live.handle(batch)
+
+    kept = MemoryLog(dict.fromkeys(device_state.TOPICS, 2), batch_records=10_000)
+    version = rebuild(made(store, kept), meanwhile)
+    assert version.state is State.READY
+    assert 0 < behind(store, 1, 2) <= CLOSE
+
+
+def live_end(kept: MemoryLog) -> int:
+    return kept.bounds([SOURCE.topic])[SOURCE][1]
 
 
 def test_a_store_that_is_away_at_the_promotion_leaves_the_old_one_live() -> None:

@@ -18,6 +18,11 @@ def rest(
     return Bad(name, status, code, message, body, path=f"/topics/{topic}", headers={"Content-Type": media_type, **named})
 
 
+def unknown(path: str) -> Bad:
+    """A path of Kafka-REST proxies that is not here."""
+    return Bad(f"no path: {path}", 404, 404, path, ONE, path=path, headers={"Content-Type": V2})
+
+
 def raw(name: str, content: bytes, status: int = 400, code: str = "INVALID_HTTP") -> Bad:
     return Bad(name, status, code, "request", raw=content)
 
@@ -63,6 +68,13 @@ REST = [
     rest(422, 42205, "99", b'{"records":[{"value":1}],"value_schema_id":99}', media_type=AVRO),
     rest(422, 42203, "$.records[0].value", b'{"records":[{"value":"x"}],"value_schema":"\\"int\\""}', media_type=AVRO),
     rest(415, 415, "avro", ONE, "fleet.telemetry"),
+    unknown("/consumers"),
+    unknown("/consumers/group/instances/one/records"),
+    unknown("/topics/free/nothing"),
+    unknown("/brokers/1"),
+    unknown("/v3"),
+    unknown("/v3/nothing"),
+    unknown("/v3/clusters/fleet/nothing"),
 ]
 HTTP = [
     raw("no HTTP", b"hello\r\n\r\n"),
@@ -70,6 +82,7 @@ HTTP = [
     raw("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
     raw("CONNECT", b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"),
     raw("OPTIONS *", b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
+    raw("no host", b"GET /health HTTP/1.1\r\nA: b\r\n\r\n"),
     raw("two hosts", b"GET /health HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"),
     raw("lower case method", b"get /health HTTP/1.1\r\n\r\n"),
     raw("path without its slash", b"GET health HTTP/1.1\r\nHost: a\r\n\r\n"),

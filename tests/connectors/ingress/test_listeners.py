@@ -138,11 +138,24 @@ def test_a_certificate_that_the_ledger_does_not_show(secured: Secured) -> None:
 
 def test_a_certificate_that_comes_into_the_ledger_while_it_is_asked_for(secured: Secured) -> None:
     held = secured.world.authority.device("dev-1")
+    secured.world.memory.lag = 3
     with secured.client(held).connected() as connection:
         secured.served.loop.call_soon_threadsafe(secured.served.loop.call_later, 0.3, secured.world.enter, held, "dev-1")
         started = time.monotonic()
         assert ask(connection, "POST", BEAT, beat("entered")).status == 200
     assert time.monotonic() - started > 0.2
+
+
+def test_a_view_that_lags_behind_the_ledger_makes_no_stranger_of_a_device(secured: Secured) -> None:
+    """Killed workers, a rebuild: the device's certificate may be in the ledger, and it is no intruder."""
+    held = secured.world.authority.device("dev-1")
+    secured.world.memory.lag = 1
+    reply = secured.client(held).ask("POST", BEAT, beat("lagging"))
+    assert (reply.status, reply.code, reply.headers["retry-after"]) == (503, "UNAVAILABLE", "1")
+    assert secured.kinds() == []
+    secured.world.memory.lag = 0
+    assert secured.client(held).ask("POST", BEAT, beat("caught up")).status == 403
+    assert secured.kinds() == ["unknown_certificate"]
 
 
 def test_another_key_under_a_serial_number_of_the_ledger(secured: Secured) -> None:

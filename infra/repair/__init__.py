@@ -1,0 +1,1 @@
+"""Repairing views: dead letters, corrections, what made what."""
