@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from infra import compose, views
+from infra import compose, view_status
 from infra.settings import Settings
 from infra.stack.harness import Stack
 from projections.catalogue import CATALOGUE
@@ -36,11 +36,11 @@ def fleetlog(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def status(stack: Stack) -> dict[str, views.ViewStatus]:
+def status(stack: Stack) -> dict[str, view_status.ViewStatus]:
     """What `fleetlog projection status` prints, without a process for each question."""
     log = compose.log_reader(stack.settings)
     try:
-        return {view.name: views.status(stack.settings, view, log) for view in CATALOGUE}
+        return {view.name: view_status.status(stack.settings, view, log) for view in CATALOGUE}
     finally:
         log.close()
 
