@@ -149,6 +149,8 @@ def make_snapshot(settings: Settings, view: KeyedProjection) -> Head:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Underway(f"another process makes a snapshot of {view.name} just now") from None
+        for begun in folder.glob(".*.snapshot.*"):
+            begun.unlink()  # of a process that was killed: nobody else writes here now
         parts = reading.parts(view)
         head = make(parts, now())
         thin(parts.snapshots, view.name)

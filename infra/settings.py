@@ -56,6 +56,8 @@ class Settings:
     flush_seconds: float = 1.0  # a row view writes a block after this long, or at flush_records
     flush_records: int = 10_000
     fetch_records: int = 10_000  # most records of one keyed-view batch
+    snapshot_seconds: float = 120.0  # a snapshot of a view of documents is made after this long; 0: never by a worker
+    snapshot_records: int = 500_000  # ... or after so many records
     session_timeout: float = 10.0  # a worker not heard of for this long loses its partitions
     dead_letter_run: int = 1_000  # a view halts after so many bad records in a row in one partition
     dead_letter_ratio: float = 0.5  # ... or when more than this share of the last dead_letter_window was bad

@@ -9,10 +9,11 @@ import faust
 
 from connectors.process import give_back_memory
 from connectors.prometheus import PrometheusMonitor, serve
-from infra import compose, deciders
+from infra import as_of, compose, deciders
+from infra.background_snapshots import BackgroundSnapshots
 from infra.settings import SettingError, Settings
 from projections.catalogue import CATALOGUE, UnknownView, find
-from projections.projection import Projection
+from projections.projection import KeyedProjection, Projection
 from schemas import contract as contracts
 from streams.live import View, attach, make_app
 from streams.live_decider import LiveDecider
@@ -58,6 +59,9 @@ def make_worker(
         live = _prepared_live(store)
         views.append(attach(app, make_runner(1), live, compose.reader_maker(settings, projection, index), monitor))
     decide = [deciders.attach_definition(app, settings, index, made, monitor) for made in deciders.chosen(settings)]
+    if settings.snapshot_seconds > 0:
+        keyed = {view.name: view.reader.ends for view in views if isinstance(find(view.name), KeyedProjection)}
+        app.service(BackgroundSnapshots(settings, as_of.snapshots(settings), keyed))
     serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views, decide))
     app.timer(TRIM_SECONDS)(_trim)
     return app, views, decide

@@ -13,7 +13,7 @@ from projections.projection import with_position
 from schemas.log import Batch, TopicPartition
 from schemas.record_columns import BatchDecoder
 
-GROUP = 100_000
+GROUP = 200_000
 """Records that are folded at once: the cost of a fold is one of the documents that it touches, however often."""
 
 Wanted = Callable[[bytes | None, bytes | None], bool]
@@ -42,7 +42,7 @@ class Frames:
         self.read = 0
 
     def stretches(self, source: TopicPartition, start: int, stop: int) -> Iterator[Stretch]:
-        """All records of [start, stop), some 100,000 at a time. Raises ValueError: the log begins later."""
+        """All records of [start, stop), some 200,000 at a time. Raises ValueError: the log begins later."""
         batches: list[Batch] = []
         size, following = 0, start
         for batch in self._log.read(source, start, stop):

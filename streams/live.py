@@ -14,42 +14,17 @@ import faust
 from faust.app.base import BootStrategy
 
 from schemas.log import Batch, TopicPartition
+from streams.carried import Carried, Reader, Troubled
 from streams.failure import Outcome, backoff, classify
 from streams.runner import Handled, Runner
 
 log = logging.getLogger(__name__)
 
 
-class Reader(Protocol):
-    """What a view needs of a group reader (connectors.kafka_group)."""
-
-    failure: BaseException | None
-
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-    def release(self) -> None: ...
-    def current(self, batch: Batch) -> bool: ...
-    def reread(self, sources: Iterable[TopicPartition]) -> None: ...
-    def halt(self, source: TopicPartition) -> None: ...
-    def revive(self, source: TopicPartition) -> None: ...
-    def folded(self, source: TopicPartition, following: int) -> None: ...
-    def assigned(self) -> list[TopicPartition]: ...
-    def ends(self) -> dict[TopicPartition, int]: ...
-
-    @property
-    def heard(self) -> bool: ...
-
-    @property
-    def alive(self) -> bool: ...
-
-
-class Monitor(Protocol):
+class Monitor(Troubled, Protocol):
     """Who is told what the views do (connectors.prometheus)."""
 
     def folded(self, view: str, batch: Batch, handled: Handled, seconds: float) -> None: ...
-    def waiting(self, view: str, source: TopicPartition, error: BaseException) -> None: ...
-    def halted(self, view: str, source: TopicPartition, error: BaseException) -> None: ...
-    def lag(self, view: str, lags: dict[TopicPartition, int]) -> None: ...
 
 
 MakeReader = Callable[
@@ -98,7 +73,7 @@ def attach(
     return view
 
 
-class View:
+class View(Carried[Reader]):
     """One live view in a Faust application."""
 
     def __init__(
@@ -109,14 +84,9 @@ class View:
         make_reader: MakeReader,
         monitor: Monitor,
     ) -> None:
-        self.name = runner.projection.name
+        super().__init__(runner.projection.name, monitor)
         self.channel = app.channel()  # bounded by the reader's slots
-        self.halts: dict[TopicPartition, str] = {}
-        self.waits: dict[TopicPartition, str] = {}
-        self.failed = asyncio.Event()
         self._runner, self._live_version, self._monitor = runner, live_version, monitor
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping = False
         self.reader = make_reader(self._start_of, self._deliver, self._lost)
 
     # --- called by the reader's thread --------------------------------------------------------------------------------
@@ -125,26 +95,14 @@ class View:
         starting = list(sources)
         self._runner.version = self._live_version()
         starts = self._runner.start(starting)
-        for source in starting:
-            self.halts.pop(source, None)
+        self._started(starting)
         return starts
 
     def _deliver(self, batch: Batch) -> None:
         assert self._loop is not None
         asyncio.run_coroutine_threadsafe(self.channel.put(batch), self._loop)
 
-    def _lost(self, source: TopicPartition, error: Exception) -> None:
-        self._halt(source, error)
-
     # --- in the event loop --------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.reader.start()
-
-    async def stop(self) -> None:
-        self._stopping = True
-        await asyncio.to_thread(self.reader.stop)
 
     async def consume(self, batches: Any) -> None:
         """The agent: fold every batch of the channel. No exception leaves it."""
@@ -157,8 +115,7 @@ class View:
     async def _fold(self, batch: Batch) -> None:
         attempt = 0
         while not self._stopping:
-            while not self.reader.heard and not self._stopping:
-                await asyncio.sleep(0.05)
+            await self._until_heard()
             if not self.reader.current(batch):
                 return  # revoked or reread meanwhile: whoever owns the partition reads these records again
             try:
@@ -180,9 +137,7 @@ class View:
     async def _dealt_with(self, outcome: Outcome, error: BaseException, batch: Batch, attempt: int) -> bool:
         """Act on a failure; True when the batch is not to be tried again."""
         if outcome is Outcome.WAIT:
-            self.waits[batch.source] = str(error)
-            self._monitor.waiting(self.name, batch.source, error)
-            log.warning("%s waits at %s: %s", self.name, batch.source, error)
+            self._waits_at([batch.source], error)
             await asyncio.sleep(backoff(attempt))
             return False
         if outcome is Outcome.AGAIN:
@@ -194,23 +149,9 @@ class View:
         self._halt(batch.source, error)
         return True
 
-    def _halt(self, source: TopicPartition, error: BaseException) -> None:
-        """Stop one partition, loudly. The others go on; a restart of the worker tries again, and so does a position that
-        somebody else has moved, or another version that was promoted."""
-        self.halts[source] = f"{type(error).__name__}: {error}"
-        self.reader.halt(source)
-        self._monitor.halted(self.name, source, error)
-        log.error("%s HALTED at %s: %s", self.name, source, error, exc_info=error)
-
     async def watch(self) -> None:
         """Once: report lag, look for a promoted version, look after the reader's thread."""
-        if not self.reader.alive and not self._stopping:
-            raise ReaderFailed(f"{self.name}: {self.reader.failure}") from self.reader.failure
-        ends = self.reader.ends()
-        self._monitor.lag(
-            self.name,
-            {source: max(0, end - (self._runner.position(source) or 0)) for source, end in ends.items()},
-        )
+        self._look_after(self._runner.position)
         try:
             live = await asyncio.to_thread(self._live_version)
             promoted = live != self._runner.version
@@ -228,11 +169,7 @@ class View:
             self.reader.revive(source)
 
 
-class ReaderFailed(Exception):
-    """A view's reader died of an error that is no outage: the worker must stop and be started anew."""
-
-
-class Carried(Protocol):
+class Watched(Protocol):
     """What a carrier runs: a view, or a decider."""
 
     def start(self) -> None: ...
@@ -245,7 +182,7 @@ class Carrier(faust.Service):  # type: ignore[misc]
 
     logger = logging.getLogger(f"{__name__}.Carrier")  # what Faust says of this service; the view's own log is `log`
 
-    def __init__(self, carried: Carried) -> None:
+    def __init__(self, carried: Watched) -> None:
         self.carried = carried
         super().__init__()
 

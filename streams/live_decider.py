@@ -15,9 +15,10 @@ from typing import Any, Protocol
 import faust
 
 from schemas.log import Batch, TopicPartition, offsets_of
+from streams.carried import Carried, Reader, Troubled
 from streams.decider import DeciderRunner, Handled
 from streams.failure import Outcome, backoff, classify
-from streams.live import Carrier, Reader, ReaderFailed
+from streams.live import Carrier
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,10 @@ QUIET_SECONDS = 5.0  # without a command: a good time for snapshots
 QUIET_EVENTS = 500  # since the last snapshot: folding fewer costs less than writing a snapshot
 BUSY_EVENTS = 20_000  # ... even while there are commands
 MOST_COMMANDS = 4_000  # in one transaction
+# After a transaction commands gather for so long, so that under load there are fewer and larger ones: each costs the broker
+# as much as a hundred commands, and wakes every reader of what is decided. A command that comes later than that is decided
+# at once.
+GATHER_SECONDS = 0.015
 
 
 class CommandsReader(Reader, Protocol):
@@ -34,13 +39,10 @@ class CommandsReader(Reader, Protocol):
     def member(self, epoch: int) -> Any: ...
 
 
-class DeciderMonitor(Protocol):
+class DeciderMonitor(Troubled, Protocol):
     """Who is told what the deciders do (connectors.prometheus)."""
 
     def decided(self, decider: str, handled: Handled, seconds: float) -> None: ...
-    def waiting(self, view: str, source: TopicPartition, error: BaseException) -> None: ...
-    def halted(self, view: str, source: TopicPartition, error: BaseException) -> None: ...
-    def lag(self, view: str, lags: dict[TopicPartition, int]) -> None: ...
 
 
 MakeCommandsReader = Callable[
@@ -63,25 +65,22 @@ def attach_decider(
     return decider
 
 
-class LiveDecider:
+class LiveDecider(Carried[CommandsReader]):
     """One decider in a Faust application. What was read waits in a queue of its own; the channel only says that there is
     something, so that the agent can take all of it at once."""
 
     def __init__(
         self, app: faust.App, runner: DeciderRunner, make_reader: MakeCommandsReader, monitor: DeciderMonitor
     ) -> None:
-        self.name = runner.decider.name
+        super().__init__(runner.decider.name, monitor)
         self.channel = app.channel()  # bounded by the reader's slots
-        self.halts: dict[TopicPartition, str] = {}
-        self.waits: dict[TopicPartition, str] = {}
         self._runner, self._monitor = runner, monitor
         self._queue: deque[Batch] = deque()
-        self._loop: asyncio.AbstractEventLoop | None = None
         # Views fill the loop's own threads with batches of a second.
         self._thread = ThreadPoolExecutor(1, f"decider-{self.name}")
-        self._stopping = False
         self._refused = 0  # transactions in a row
         self._last = time.monotonic()
+        self._done = 0.0  # the last transaction
         self.reader = make_reader(self._start_of, self._deliver, self._lost)
 
     # --- called by the reader's thread --------------------------------------------------------------------------------
@@ -89,8 +88,7 @@ class LiveDecider:
     def _start_of(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         starting = list(sources)
         starts = self._runner.start(starting, self.reader.committed)
-        for source in starting:
-            self.halts.pop(source, None)
+        self._started(starting)
         return starts
 
     def _deliver(self, batch: Batch) -> None:
@@ -98,23 +96,17 @@ class LiveDecider:
         self._queue.append(batch)
         asyncio.run_coroutine_threadsafe(self.channel.put(batch.source), self._loop)
 
-    def _lost(self, source: TopicPartition, error: Exception) -> None:
-        self._halt(source, error)
-
     # --- in the event loop --------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.reader.start()
-
     async def stop(self) -> None:
-        self._stopping = True
-        await asyncio.to_thread(self.reader.stop)
+        await super().stop()
         await asyncio.to_thread(self._thread.shutdown)
 
     async def consume(self, news: Any) -> None:
         """The agent. No exception leaves it."""
         async for _ in news:
+            if self._queue and (rest := self._done + GATHER_SECONDS - time.monotonic()) > 0:
+                await asyncio.sleep(rest)
             taken = self._take()
             try:
                 if taken:
@@ -134,8 +126,7 @@ class LiveDecider:
     async def _decide(self, batches: Sequence[Batch]) -> None:
         attempt = 0
         while not self._stopping:
-            while not self.reader.heard and not self._stopping:
-                await asyncio.sleep(0.05)
+            await self._until_heard()
             # Revoked or reread meanwhile: whoever owns the partition reads these commands again.
             batches = [batch for batch in batches if self.reader.current(batch)]
             if not batches:
@@ -155,6 +146,7 @@ class LiveDecider:
                 attempt += 1
             else:
                 self._refused = 0
+                self._done = time.monotonic()
                 for batch in batches:
                     self.waits.pop(batch.source, None)
                 self._monitor.decided(self.name, handled, time.monotonic() - started)
@@ -164,10 +156,7 @@ class LiveDecider:
         """Act on a failure; True when the batches are not to be tried again together."""
         sources = [batch.source for batch in batches]
         if outcome in (Outcome.WAIT, Outcome.AGAIN):
-            for source in sources:
-                self.waits[source] = str(error)
-                self._monitor.waiting(self.name, source, error)
-            log.warning("%s waits: %s", self.name, error)
+            self._waits_at(sources, error)
             await asyncio.sleep(backoff(attempt))
             return False
         if outcome is Outcome.REREAD:
@@ -184,19 +173,9 @@ class LiveDecider:
             self._halt(sources[0], error)
         return True
 
-    def _halt(self, source: TopicPartition, error: BaseException) -> None:
-        """Stop one partition, loudly. The others go on; a restart of the worker tries again."""
-        self.halts[source] = f"{type(error).__name__}: {error}"
-        self.reader.halt(source)
-        self._monitor.halted(self.name, source, error)
-        log.error("%s HALTED at %s: %s", self.name, source, error, exc_info=error)
-
     async def watch(self) -> None:
         """Once: report lag, look after the reader's thread, take snapshots."""
-        if not self.reader.alive and not self._stopping:
-            raise ReaderFailed(f"{self.name}: {self.reader.failure}") from self.reader.failure
-        lags = {s: max(0, end - (self._runner.position(s) or 0)) for s, end in self.reader.ends().items()}
-        self._monitor.lag(self.name, lags)
+        self._look_after(self._runner.position)
         quiet = not self._queue and time.monotonic() - self._last > QUIET_SECONDS
         if not self._stopping:
             save = self._runner.save

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PATTERN = re.compile(r"[A-Za-z0-9._*-]{1,249}")
 NOBODYS = ("_*", "kafkasql-*", "registry-events")
 """Patterns of topics that no principal may write, read or manage: Kafka's and the registry's."""
+ABOUT_DEVICES = ("fleet.registration.events", "fleet.certificates")
+"""Topics that nobody but fleetlog writes, of which who has all devices is told what views make of them."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _RIGHTS = ("write", "read", "manage")
 FLEET_RIGHTS = ("", "user", "admin")
@@ -158,6 +160,16 @@ class Access:
     def may_read(self, caller: str, topic: str) -> bool:
         """Also the fleet's own topics that nobody may write, where a pattern names them."""
         return self.may_write(caller, topic) or _matches(topic, self._rights(caller).read)
+
+    def may_ask(self, caller: str, topics: Iterable[str]) -> bool:
+        """Whether views that are made of these topics are open to the caller: if it may read all of them. Who has all
+        devices has all that is said of devices, of their registration and of their certificates."""
+        own = self._rights(caller).fleet == "admin"
+        return all(self.may_read(caller, topic) or (own and self._of_devices(topic)) for topic in topics)
+
+    def _of_devices(self, topic: str) -> bool:
+        declared = self._contract.topics.get(topic)
+        return topic in ABOUT_DEVICES or (declared is not None and declared.access == "device")
 
     def may_manage(self, caller: str, topic: str) -> bool:
         """Never the fleet's own topics: the contract decides on those."""

@@ -16,6 +16,8 @@ from connectors.http.peer import PLAIN
 from connectors.http.request import Route
 from connectors.ingress.access import Access
 from connectors.ingress.answers import encoder
+from connectors.ingress.as_of_api import AsOfApi
+from connectors.ingress.as_of_routes import as_of_routes
 from connectors.ingress.deliveries import Deliveries
 from connectors.ingress.delivery import Deadlines
 from connectors.ingress.device_api import DeviceApi
@@ -104,6 +106,7 @@ class Ingress:
             *self._device_routes(access),
             *self._rest_routes(access, deliveries),
             *self._log_routes(access),
+            *(as_of_routes(AsOfApi(access, self._outside.as_of)) if self._outside.as_of else ()),
             *self.entrances.routes(),
             *(self.registration.routes if self.registration else ()),
             *self._operation_routes(),

@@ -8,6 +8,7 @@ import msgspec
 from connectors.http.request import Route
 from connectors.ingress.access_tokens import Issued
 from connectors.ingress.answers import DOCUMENTS
+from connectors.ingress.as_of_answers import AS_OF_DOCUMENTS
 from connectors.ingress.log_answers import LOG_DOCUMENTS
 from connectors.ingress.rest_answers import REST_DOCUMENTS
 from connectors.ingress.v3_bodies import V3_BODIES
@@ -90,7 +91,7 @@ def answers(name: str, batch: bool = False, faults: Sequence[int] = tuple(FAULTS
 
 
 DESCRIBED = (
-    *(*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES, *V3_RECORD_DOCUMENTS, *LOG_DOCUMENTS),
+    *(*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES, *V3_RECORD_DOCUMENTS, *LOG_DOCUMENTS, *AS_OF_DOCUMENTS),
     *(*REGISTRATION_DOCUMENTS, *REGISTRATION_BODIES, Issued),
 )
 """Every document that an operation takes or answers with."""
@@ -114,7 +115,8 @@ def document(routes: Sequence[Route]) -> bytes:
             "servers": [{"url": "/"}],
             "security": [{"apiKey": []}, {"bearer": []}],
             "tags": [
-                {"name": name} for name in ("devices", "kafka-rest", "kafka-rest-v3", "log", "registration", "operation")
+                {"name": name}
+                for name in ("devices", "kafka-rest", "kafka-rest-v3", "log", "views", "registration", "operation")
             ],
             "paths": paths,
             "components": {

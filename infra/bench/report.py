@@ -20,6 +20,7 @@ TITLES = {
     "registration": "Registration: device to ledger",
     "authority": "Authority: certificates issued",
     "decider": "Registration: decisions",
+    "as-of": "As of a time: one device",
     "ledger": "Ledger: the tree and its proofs",
     "transport": "Transport: what TLS costs",
 }

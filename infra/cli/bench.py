@@ -77,6 +77,12 @@ def _ledger(seconds: float) -> dict[str, Any]:
     return ledger.run(seconds)
 
 
+def _as_of(seconds: float) -> dict[str, Any]:
+    from infra.bench import as_of
+
+    return as_of.run(seconds)
+
+
 BENCHES: dict[str, tuple[Bench, float]] = {
     "carrier": (_carrier, 80.0),
     "ingress": (_ingress, 60.0),
@@ -89,6 +95,7 @@ BENCHES: dict[str, tuple[Bench, float]] = {
     "authority": (_authority, 10.0),
     "decider": (_decider, 10.0),
     "ledger": (_ledger, 20.0),
+    "as-of": (_as_of, 30.0),
 }
 """Each bench and the seconds that it measures by default; its set-up comes on top."""
 

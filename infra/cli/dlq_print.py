@@ -4,16 +4,14 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
 from infra.repair.desk import Desk, UnknownPlace
 from infra.repair.redriving import NothingToRedrive, Outcome, until_of
+from infra.repair.telling import correction, moment
 from schemas.check import json_values
-from schemas.correction_messages import RecordPatched
-from schemas.corrections import Entry
 from schemas.log import TopicPartition
 from schemas.places import Place
 from schemas.wire import PREFIX_BYTES
@@ -21,10 +19,6 @@ from streams.rebuild import Progress
 
 MOST_HEX = 512  # bytes of a dump: around the fault
 ROW = 16
-
-
-def moment(micros: int) -> str:
-    return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def listing(letters: pl.DataFrame, filters: Mapping[str, str], limit: int, page: int) -> dict[str, Any]:
@@ -108,22 +102,6 @@ def record(desk: Desk, place: Place) -> dict[str, Any]:
         ],
         "corrections": [correction(desk, entry) for entry in desk.history(place)],
     }  # fmt: skip
-
-
-def correction(desk: Desk, entry: Entry) -> dict[str, Any]:
-    """A correction, for people."""
-    given = entry.correction
-    told = {
-        "lies_at": f"fleet.corrections:0:{entry.at}",
-        "kind": type(given).__name__,
-        "reason": given.reason,
-        "actor": given.actor,
-        "at": moment(given.occurred_at),
-    }
-    if isinstance(given, RecordPatched):
-        topic = desk.topic(given.topic)
-        told["values"] = json_values(desk.told(topic, given.value).partly.values)
-    return told
 
 
 def hex_dump(value: bytes, fault: int | None) -> list[str]:

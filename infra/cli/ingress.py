@@ -86,17 +86,23 @@ async def _serve(settings: Settings, key: str, bound: "Socket", secured: Mapping
     producer.start()
     await serve(server, bound, ingress.prepare, ingress_listeners.listeners(settings, ingress, secured, tls))
     ingress.security.flush()
-    if outside.registration is not None:
-        outside.registration.tail.close()
-    await guards.close()
-    await outside.cluster.close()
-    outside.pages.close()
+    await _close(outside, guards)
     if fatal:
         return 1
     given_up = await producer.close(settings.request_deadline)
     if given_up:
         log.warning("%d records were not acknowledged; no request was told that they were", given_up)
     return 0
+
+
+async def _close(outside: "Outside", guards: "OpenGuards") -> None:
+    if outside.registration is not None:
+        outside.registration.tail.close()
+    await guards.close()
+    await outside.cluster.close()
+    if outside.as_of is not None:
+        await outside.as_of.close()
+    outside.pages.close()
 
 
 def _outside(settings: Settings, producer: "KafkaProducer", guards: "OpenGuards", cluster: "KafkaCluster") -> "Outside":
@@ -106,7 +112,7 @@ def _outside(settings: Settings, producer: "KafkaProducer", guards: "OpenGuards"
     from connectors.kafka_log import KafkaLog
     from connectors.kafka_pages import KafkaPages
     from connectors.kafka_traces import KafkaTraces
-    from infra import registration
+    from infra import as_of_process, registration
 
     # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
     read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
@@ -119,6 +125,7 @@ def _outside(settings: Settings, producer: "KafkaProducer", guards: "OpenGuards"
         make_tracer=partial(KafkaTraces, settings.kafka),
         guards=guards.ports,
         registration=registration.ports(settings, guards.views),
+        as_of=as_of_process.process(settings),
     )
 
 

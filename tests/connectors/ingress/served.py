@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import httpx
 
+from connectors.as_of import AsOfReader
 from connectors.http.listener import Listener
 from connectors.http.server import Server, listen
 from connectors.ingress.access import Access, Principal, Rights
@@ -118,6 +119,7 @@ class Around:
     guards: Guards = field(default_factory=in_memory)
     listeners: Callable[[Ingress], Sequence[Listener]] = lambda ingress: ()
     run: Callable[[Any], None] = asyncio.run
+    as_of: AsOfReader | None = None
 
 
 @contextmanager
@@ -150,7 +152,8 @@ def serving_with(limits: Options, around: Around, ready: bool = True) -> Iterato
     started = threading.Event()
 
     async def main() -> None:
-        ports = Outside(producer, registry, cluster, lambda: log, pages, lambda: producer.traces, around.guards)
+        asked = around.guards, None, around.as_of
+        ports = Outside(producer, registry, cluster, lambda: log, pages, lambda: producer.traces, *asked)
         ingress = Ingress(limits, CONTRACT, around.access, ports)
         server = Server(limits, ingress.application.answer)
         ingress.ends_with(lambda: server.stopping)

@@ -209,3 +209,73 @@ def test_usage_that_is_wrong(stack: Stack) -> None:
     assert fleetlog(stack, "dlq", "redrive").code == 2
     assert fleetlog(stack, "dlq", "redrive", "--all", "--view", "nothing").code == 2
     assert fleetlog(stack, "dlq", "list", "--limit", "0").code == 2
+
+
+def check_impact(stack: Stack, places: list[str]) -> None:
+    newest = done(stack, "impact", places[2])
+    of_view = {view["view"]: view for view in newest["views"]}
+    changes = of_view["device_state"]["keys"]["traced"]
+    assert changes["count.telemetry"] == {"with": "3", "without": "2"}
+    assert json.loads(changes["metric.temperature"]["without"])["value"] == 7.0
+    assert [made["value"] for made in of_view["telemetry"]["rows"]] == [3.0]
+    assert [one["kind"] for one in done(stack, "impact", places[1])["corrections"]] == ["RecordPatched"]
+
+
+def test_a_field_and_a_row_are_traced_to_their_record_and_back(stack: Stack, writer: Writer) -> None:
+    bodies = [writer.framed(telemetry("traced", number, value)) for number, value in enumerate((1.0, 2.0, 3.0))]
+    places = [writer.write(body, "traced", partition=2) for body in bodies]
+    caught_up(stack, *VIEWS)
+    more = ("--reason", "wrong sensor", "--without-letter")
+    done(stack, "dlq", "patch", places[1], "--set", "readings[0].value=7", *more)
+    done(stack, "dlq", "redrive", places[1])
+
+    found = done(stack, "explain", "device_state", "traced")
+    assert {name: one["value"] for name, one in found["fields"].items()} == document(stack, "traced")
+    assert found["fields"]["metric.temperature"]["from"] == [places[2]]
+    assert found["fields"]["count.telemetry"]["from"] == places[::-1]
+    record = found["records"][places[1]]
+    assert record["values"]["readings"][0]["value"] == 7.0
+    assert (record["subject"], record["subject_version"], record["record_type"]) == (
+        ("fleet.telemetry-value", 1, "TelemetryReceived")
+    )
+    assert record["correction"].startswith("fleet.corrections:0:")
+    assert found["records"][places[2]]["correction"] is None
+    one = done(stack, "explain", "device_state", "traced", "--field", "count.telemetry", "--limit", "1")
+    assert one["fields"]["count.telemetry"] == {"value": "3", "how": "sum", "from": [places[2]], "more": True}
+
+    topic, partition, offset = places[1].split(":")
+    identity = (f"topic={topic}", f"partition={partition}", f"offset={offset}")
+    row = done(stack, "explain", "telemetry", "--row", *identity)
+    assert [(made["value"], made["device_id"]) for made in row["rows"]] == [(7.0, "traced")]
+    assert row["rows_of_the_record_in_the_view"] == 1
+    assert row["records"] == {places[1]: record}
+
+    check_impact(stack, places)
+    looks = (("explain", "device_state", "traced"), ("explain", "telemetry", "--row", *identity), ("impact", places[1]))
+    for arguments in looks:
+        said = fleetlog(stack, *arguments)
+        assert said.code == 0
+        assert places[1] in said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("explain", "nothing", "x"), 2, "no view is named"),
+        (("explain", "device_state"), 2, "name one by its key"),
+        (("explain", "telemetry", "x"), 2, "name one by --row"),
+        (("explain", "telemetry", "--row", "topic"), 2, "not a COLUMN=VALUE"),
+        (("explain", "telemetry", "--row", "topic=fleet.telemetry"), 1, "it lacks partition, offset"),
+        (("explain", "telemetry", "--row", "topic=fleet.telemetry", "partition=0", "offset=99999"), 1, "not 99999"),
+        (("explain", "telemetry", "--row", "topic=fleet.telemetry", "partition=0", "offset=0", "unit=V"), 1, "has no unit"),
+        (("explain", "telemetry", "--row", "topic=fleet.telemetry", "partition=2", "offset=0", "reading=9"), 1, "no row is"),
+        (("explain", "device_state", "nobody"), 1, "holds no document 'nobody'"),
+        (("explain", "device_state", "traced", "--field", "color"), 1, "has no field color"),
+        (("impact", "fleet.telemetry:0:99999"), 1, "not 99999"),
+        (("impact", "here"), 1, "not a place in the log"),
+    ],
+)
+def test_what_is_not_there_can_not_be_explained(stack: Stack, arguments: tuple[str, ...], code: int, message: str) -> None:
+    said = fleetlog(stack, *arguments)
+    assert (said.code, said.out) == (code, "")
+    assert message in said.err
