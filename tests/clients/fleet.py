@@ -16,7 +16,7 @@ import httpx
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from infra.settings import Settings
-from tests.shared_stack import SharedStack
+from infra.stack.harness import running_stack
 
 KEY = "a-key-of-tests-0123456789"
 SERVICES = ("broker", "clickhouse", "registry", "topics", "schemas", "ingress")
@@ -110,9 +110,9 @@ class Fleet:
 
 
 @contextmanager
-def running_fleet(shared_stack: SharedStack, directory: Path, rest_topics: str) -> Iterator[Fleet]:
+def running_fleet(directory: Path, rest_topics: str) -> Iterator[Fleet]:
     settings = Settings(api_key=KEY, rest_topics=rest_topics)
-    with shared_stack.lend(directory / "stack", only=SERVICES, settings=settings) as stack:
+    with running_stack(directory / "stack", only=SERVICES, settings=settings) as stack:
         home = directory / "home"
         (home / ".fleetlog").mkdir(parents=True)
         (home / ".fleetlog" / "api-key").write_text(KEY)

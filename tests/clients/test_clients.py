@@ -15,7 +15,6 @@ from tests.clients import install
 from tests.clients.fleet import Fleet, Upload, Written, in_micros, running_fleet
 from tests.clients.programs import first_lines, folder, output
 from tests.clients.snippets import Snippet, snippets, statements
-from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 PAGE = snippets()
@@ -37,10 +36,10 @@ LANGUAGES = {
 
 
 @pytest.fixture(scope="module")
-def fleet(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     install.ensure()
     (rest_topics,) = re.findall(r"^export FLEETLOG_REST_TOPICS='([^']+)'", PAGE["Before"][0].text)
-    with running_fleet(shared_stack, tmp_path_factory.mktemp("clients"), rest_topics) as running:
+    with running_fleet(tmp_path_factory.mktemp("clients"), rest_topics) as running:
         folder(running.directory)
         output(script(running, PAGE["Before"][2]), running.directory)
         for topic in ("weather-stations", "weather-notes", "weather-rows"):

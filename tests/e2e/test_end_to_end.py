@@ -15,20 +15,19 @@ from clickhouse_driver import Client
 from confluent_kafka import Consumer, Producer
 
 from connectors.registry import ConfluentRegistry
-from infra.stack.harness import Stack
+from infra.stack.harness import Stack, running_stack
 from projections.catalogue import OF_UPLOADS
 from schemas import contract
 from schemas.codec import decode
 from schemas.wire import PREFIX_BYTES, prefix
-from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 FLEETLOG = str(Path(sys.executable).parent / "fleetlog")
 
 
 @pytest.fixture(scope="module")
-def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with shared_stack.lend(tmp_path_factory.mktemp("stack"), workers=2) as running:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack"), workers=2) as running:
         yield running
 
 

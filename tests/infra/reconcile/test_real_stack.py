@@ -16,9 +16,8 @@ import redis
 from clickhouse_driver import Client
 
 from infra.settings import Settings, child_environment
-from infra.stack.harness import Stack
+from infra.stack.harness import Stack, running_stack
 from infra.stack.ports import free_ports
-from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 FAULTS = "duplicates=0.1,late=0.05,reorder=0.05,drop=0.05,reset=0.03,corrupt=0.03,reboot=0.02,skew=0.2"
@@ -38,9 +37,9 @@ def fleetlog(settings: Settings, *arguments: str) -> subprocess.CompletedProcess
 
 
 @pytest.fixture(scope="module")
-def simulated(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
     """A stack on which a fleet with faults has run, and the run's summary."""
-    with shared_stack.lend(tmp_path_factory.mktemp("stack")) as stack:
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
         options = ("--for", "6s", "--devices", "30", "--rate", "400", "--batch", "2", "--heartbeat", "1s", "--seed", "11")
         run = fleetlog(stack.settings, "simulate", *options, "--faults", FAULTS, "--json")
         assert run.returncode == 0, run.stdout + run.stderr
