@@ -10,12 +10,8 @@ from infra.settings import Settings
 from infra.stack import broker, health, redis_server, registry
 from infra.stack.service import Port, Service, StackError
 
-REGISTRY = ("registry", "registry-front")  # neither is of use without the other
-STORES = ("broker", "redis", "clickhouse", *REGISTRY)
+STORES = ("broker", "redis", "clickhouse", "registry-front")
 CONTRACT = ("topics", "schemas")
-<<<<<<< HEAD
-TOGETHER = {"registry": list(REGISTRY)}
-=======
 # Neither is of use without the other. What needs the authority's keys to begin with is made by a step of its own.
 TOGETHER = {
     "registry": ["registry", "registry-front"],
@@ -30,7 +26,6 @@ NEEDED = {
     "ingress": ("api_key", "principals", "redis_url"),
     "worker": ("clickhouse_password", "redis_url"),
 }
->>>>>>> main
 
 # A worker's threads take and free blocks of megabytes all the time. By default glibc keeps a heap for each thread and
 # gives next to nothing back: 560 MB resident after 300,000 records of 100,000 devices, with these 310 to 320 MB.
@@ -51,12 +46,8 @@ def plan(settings: Settings, only: Iterable[str] | None = None, registry_managem
         "registry": lambda: None if settings.registry_url else registry.service(settings, registry_management_port),
         "registry-front": lambda: None if settings.registry_url else registry_front(settings, registry_management_port),
         "topics": lambda: contract_step(settings, "topics", ("topics", "apply"), ("broker",)),
-<<<<<<< HEAD
-        "schemas": lambda: contract_step(settings, "schemas", ("schema", "register"), REGISTRY),
-=======
         "schemas": lambda: contract_step(settings, "schemas", ("schema", "register"), ("registry-front",)),
         "pki": lambda: _own(settings, "pki", "infra.cli.main", "ca", "init"),
->>>>>>> main
         "authority": lambda: authority(settings),
         "ingress": lambda: None if settings.ingress_url else ingress(settings),
     }
@@ -121,7 +112,7 @@ def registry_front(settings: Settings, management_port: int) -> Service:
     return replace(
         _own(settings, "registry-front", "infra.cli.main", "registry", "--ready", ready),
         check=lambda: health.http_ok(settings.host, settings.registry_port, "/health/live"),
-        after=("broker",),  # it starts while the registry does, and answers for it only when that is ready
+        after=("registry",),
         ports=(Port("registry_port", settings.registry_port),),
     )
 
@@ -130,11 +121,7 @@ def ingress(settings: Settings) -> Service:
     return replace(
         _own(settings, "ingress", "infra.cli.main", "ingress"),
         check=lambda: health.http_ok(settings.host, settings.ingress_port, "/health/ready"),
-<<<<<<< HEAD
-        after=(*CONTRACT, "broker", *REGISTRY),
-=======
         after=(*CONTRACT, "broker", "registry-front", "pki"),
->>>>>>> main
         ports=tuple(
             Port(name, number)
             for name in ("ingress_port", "registration_port", "data_port")
@@ -147,11 +134,7 @@ def authority(settings: Settings) -> Service:
     return replace(
         _own(settings, "authority", "infra.cli.main", "authority"),
         check=lambda: health.http_ok(settings.host, settings.authority_port, "/health"),
-<<<<<<< HEAD
-        after=(*CONTRACT, "broker", "redis", *REGISTRY),
-=======
         after=(*CONTRACT, "broker", "redis", "registry-front", "pki"),
->>>>>>> main
         ports=(Port("authority_port", settings.authority_port),),
         stop_seconds=20.0,
     )

@@ -53,14 +53,9 @@ def test_a_choice_keeps_the_order_and_knows_all_workers(settings: Settings) -> N
 def test_what_needs_what(settings: Settings) -> None:
     order = [{service.name for service in level} for level in levels(plan(settings))]
     assert order == [
-<<<<<<< HEAD
-        {"broker", "redis", "clickhouse"},
-        {"registry", "registry-front", "topics"},
-=======
         {"broker", "redis", "clickhouse", "pki"},
         {"registry", "topics"},
         {"registry-front"},
->>>>>>> main
         {"schemas"},
         {"authority", "ingress", "worker-0", "worker-1"},
     ]
