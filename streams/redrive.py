@@ -34,6 +34,10 @@ MOST_ATTEMPTS = 200  # at a position that others move on
 Position = tuple[TopicPartition, int]
 
 
+class NeedsRebuild(Exception):
+    """The corrections can't be brought into the view while it goes on; the message says why. A rebuild can."""
+
+
 class Contended(Exception):
     """Others wrote again and again."""
 
@@ -67,6 +71,7 @@ class Redrive:
 
         Raises:
             Away: a store, the broker or the registry does not answer.
+            NeedsRebuild: records wait in the view for others (KeyedProjection.parks).
             Contended: a position was moved by others all the time, or another version was promoted.
             TooBusy: documents were written to by others all the time.
             ValueError: the log no longer reaches back to the beginning.
@@ -76,6 +81,10 @@ class Redrive:
         before, after = self.corrections_until(made_with(self.store.facts(version))), self.corrections_until(until)
         changed = [position for position in changed_records(before, after) if position[0].topic in self.projection.topics]
         remade = 0
+        if changed and isinstance(self.projection, KeyedProjection) and self.projection.parks:
+            raise NeedsRebuild(
+                f"{self.projection.name}: records wait for those that are corrected, and are folded after them"
+            )
         if changed:
             self._pass(version, after, changed)
             if isinstance(self.projection, KeyedProjection):

@@ -8,11 +8,12 @@ from connectors.redis_leaves import RedisLeaves
 from infra import compose
 from infra.repair.desk import Desk
 from infra.settings import Settings
+from infra.views import rebuild_view
 from projections.catalogue import CATALOGUE
 from projections.projection import KeyedProjection, Projection
 from schemas.corrections import Corrections, made_with
 from schemas.places import Place
-from streams.redrive import Redrive, changed_records
+from streams.redrive import NeedsRebuild, Redrive, changed_records
 from streams.runner import Runner
 
 
@@ -91,5 +92,9 @@ def redrive(settings: Settings, projection: Projection, until: int) -> Outcome:
 
         if store.live() not in store.versions():  # nothing was ever folded into it
             return Outcome(projection.name, store.live(), made_with(store.facts(store.live())), 0, 0)
-        done = Redrive(projection, store, desk.log, decoders, make, corrections, leaves).run(until)
-        return Outcome(projection.name, done.version, done.corrections, done.records, done.remade)
+        try:
+            done = Redrive(projection, store, desk.log, decoders, make, corrections, leaves).run(until)
+            return Outcome(projection.name, done.version, done.corrections, done.records, done.remade)
+        except NeedsRebuild:
+            version, records = rebuild_view(settings, projection, lambda progress: None)
+            return Outcome(projection.name, version, made_with(store.facts(version)), records, records)
