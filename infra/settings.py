@@ -74,6 +74,11 @@ class Settings:
     archive_bytes: int = 64_000_000  # ... or when its records are as large as this,
     archive_seconds: float = 300.0  # ... or when its oldest record is older than this
 
+    # The drift sentinel of a worker: documents are checked against their hashes, and keys folded anew from the log.
+    sentinel_share: float = 0.02  # of a core that it may take; 0: there is none
+    sentinel_heal: int = 0  # 1: what is found is made again from the log
+    sentinel_keys: int = 20_000  # keys that are folded anew in one pass over the log
+
     request_deadline: float = 10.0  # the ingress answers 503 when the broker has not acknowledged by then
     max_body_bytes: int = 10_000_000
     max_records: int = 10_000  # records in one request
@@ -94,6 +99,7 @@ class Settings:
     authority_url: str = ""  # what certificates name as its address; empty: host and authority_port
     certificate_days: int = 90  # life of a device's certificate
     ledger_origin: str = "fleetlog.local/ledger"  # the ledger's name, in its checkpoints and its key
+    attest_origin: str = "fleetlog.local/views"  # the name under which attestations of views are signed
     witness_port: int = 8087  # where a witness of the ledger shows what it cosigned
     ledger_head_seconds: float = 600.0  # a fresh tree head is signed when there was none for this long
     ca_days: int = 1825  # life of an issuing authority's certificate

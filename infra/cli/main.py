@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from infra.cli import (
     archive,
     as_of,
+    attest,
     authority,
     bench,
     ca,
@@ -52,6 +53,7 @@ COMMANDS = (
     simulate,
     reconcile,
     projection,
+    attest,
     as_of,
     snapshot,
     archive,
