@@ -6,13 +6,26 @@ registry takes the place of the local one by one setting; `fleetlog up` then doe
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 
 class SettingError(ValueError):
     """A variable holds what it may not hold; the message names the variable."""
+
+
+SECRETS = (
+    "api_key",
+    "archive_access_key",
+    "archive_secret_key",
+    "ca_passphrase",
+    "clickhouse_password",
+    "pkcs11_pin",
+    "principals",
+    "redis_url",
+)
+"""Settings that open something, or say where what opens something is; an outside Redis's address may hold its password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +191,10 @@ class Settings:
                 raise SettingError(f"FLEETLOG_{name.upper()}: {message}")
         return patterns
 
-    def environment(self) -> dict[str, str]:
-        """These settings as variables, for a child process."""
-        return {f"FLEETLOG_{f.name.upper()}": str(getattr(self, f.name)) for f in fields(self)}
+    def environment(self, secrets: Collection[str] = SECRETS) -> dict[str, str]:
+        """These settings as variables, for a child process: of SECRETS those in `secrets` only."""
+        told = (f.name for f in fields(self) if f.name not in SECRETS or f.name in secrets)
+        return {f"FLEETLOG_{name.upper()}": str(getattr(self, name)) for name in told}
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
