@@ -56,21 +56,21 @@ class ArchivedLog:
     ) -> Iterator[T]:
         following = start
         while following < stop:
-            low = self._live_low(source)
-            if following < low:
-                for records in self._archived(source, following, min(low, stop), low):
-                    yield made_of(records)
-                    following = records.following
-                continue
+            # Where the log begins is asked for only when it refuses: mostly it has what is wanted, and a short read should
+            # not cost more questions than records.
             try:
                 for piece in live(source, following, stop):
                     yield piece
                     following = piece.following
             except ValueError:
-                if self._live_low(source) <= following:
+                low = self._live_low(source)
+                if low <= following:
                     raise
-                continue  # what was to be read next has just been deleted: the archive has it
-            return
+            else:
+                return
+            for records in self._archived(source, following, min(low, stop), low):
+                yield made_of(records)
+                following = records.following
 
     def _archived(self, source: TopicPartition, start: int, stop: int, low: int) -> Iterator[Records]:
         """The records of [start, stop), which the archive must hold; the live log begins at `low`."""
