@@ -43,6 +43,15 @@ class ArchivedLog:
         """See WholeLog."""
         return self._both(source, start, stop, self._live.records, lambda records: records)
 
+    def offset_at(self, source: TopicPartition, milliseconds: int) -> int:
+        """An offset below which every record's timestamp is earlier."""
+        low = self._live_low(source)
+        manifest = self._manifest(source.topic) if self._low(source, low) < low else None
+        for segment in manifest.covering(source.partition, 0, low) if manifest else ():
+            if segment.newest is not None and segment.newest >= milliseconds:
+                return segment.first
+        return self._live.offset_at(source, milliseconds)
+
     def close(self) -> None:
         self._live.close()
 

@@ -5,6 +5,7 @@ For the view `telemetry` in the database `fleetlog`, version 1:
     fleetlog.telemetry_v1            its rows (ReplacingMergeTree: a row written twice is one row after FINAL)
     fleetlog.telemetry_v1_positions  the offset that follows the last folded one, per partition
     fleetlog.telemetry_v1_facts      what is noted about the version; the row with the greatest `turn` counts
+    fleetlog.telemetry_v1_chunks     the hashes of its chunks of rows (connectors.clickhouse_chunks)
     fleetlog.telemetry               what readers read: a VIEW on the rows of the live version
 
 Types: LowCardinality(String) for labels, DateTime64(6, 'UTC') for timestamps, Nullable where a column may be null.
@@ -54,7 +55,7 @@ class Statements:
 
     def __init__(self, database: str, table: Table) -> None:
         for name in (database, table.name):
-            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or re.search(r"_v\d+(_positions|_facts)?$", name):
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or re.search(r"_v\d+(_positions|_facts|_chunks)?$", name):
                 raise ValueError(f"not a name for a database or view: {name!r}")
         check_table(table)
         self.database, self.table = database, table
@@ -77,6 +78,10 @@ class Statements:
     def facts(self, version: int) -> str:
         """The name of a version's table of facts."""
         return f"{self.view}_v{version}_facts"
+
+    def chunks(self, version: int) -> str:
+        """The name of a version's table of the hashes of its rows."""
+        return f"{self.view}_v{version}_chunks"
 
     def create_database(self) -> str:
         return f"CREATE DATABASE IF NOT EXISTS {self.database} ENGINE = Atomic"
@@ -134,7 +139,7 @@ COMMENT {quote(f"What is noted about version {version} of {self.table.name}; a n
         return int(found[1])
 
     def tables(self) -> str:
-        pattern = quote(rf"^{self.table.name}_v\d+(_positions|_facts)?$")
+        pattern = quote(rf"^{self.table.name}_v\d+(_positions|_facts|_chunks)?$")
         return f"SELECT name FROM system.tables WHERE database = {quote(self.database)} AND match(name, {pattern})"
 
     def drop(self, version: int) -> list[str]:
@@ -142,7 +147,7 @@ COMMENT {quote(f"What is noted about version {version} of {self.table.name}; a n
         records whose rows are gone."""
         return [
             f"DROP TABLE IF EXISTS {name} SYNC SETTINGS max_table_size_to_drop = 0"
-            for name in (self.positions(version), self.facts(version), self.rows(version))
+            for name in (self.positions(version), self.facts(version), self.chunks(version), self.rows(version))
         ]
 
     def insert_rows(self, version: int) -> str:

@@ -4,6 +4,7 @@ Missing topics are created, settings are altered. Nothing is ever deleted, and t
 changed: keys would move to other partitions, so a change of it is a decision of its own.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ class KafkaTopics:
     def __init__(self, bootstrap_servers: str, timeout: float = 15.0) -> None:
         """`timeout` in seconds, of each request."""
         self._timeout = timeout
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers}, logger=logging.getLogger(__name__))
 
     def describe(self) -> list[ActualTopic]:
         """All topics of fleetlog's name space, by name."""

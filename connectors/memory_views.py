@@ -21,6 +21,7 @@ class Version(Generic[T]):
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
     buckets: dict[int, Bucket] = field(default_factory=dict)
+    chunks: dict[TopicPartition, dict[int, bytes]] = field(default_factory=dict)
 
 
 class MemoryViews(Generic[T]):

@@ -7,6 +7,7 @@ that is not known: the commit that changes a document sets both in the same step
 the buckets themselves, and a commit costs one more command a document.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ TIMEOUT = 30.0  # seconds: a cut of a million documents takes Redis a second
 SCAN_COUNT = 1_000
 
 SCRIPTS = Path(__file__).parent / "lua" / "leaves"
+
+PACKED_REVISION = re.compile(rb"\xa9_revision[\xa0-\xbf]([0-9]{1,15})(?![0-9.e+-])")
+"""The revision in a document that can't be read: two short strings of msgpack."""
 
 _fields = msgspec.msgpack.Decoder(list[str]).decode
 
@@ -134,7 +138,8 @@ def _kept(key: bytes, leaf: bytes, packed: bytes) -> Kept:
         document = dict(_pairs(_fields(packed)))
         revision = int(document.pop(REVISION, "0"))
     except (msgspec.DecodeError, ValueError):
-        return Kept(_text(key), leaf or None, None, 0)
+        held = PACKED_REVISION.search(packed)
+        return Kept(_text(key), leaf or None, None, int(held[1]) if held else 0)
     return Kept(_text(key), leaf or None, document, revision)
 
 

@@ -17,6 +17,9 @@ class WholeLog(LogReader, Protocol):
     def records(self, source: TopicPartition, start: int, stop: int) -> Iterator[Records]:
         """As LogReader.read, from `start` to `stop` or the log's end without a break."""
 
+    def offset_at(self, source: TopicPartition, milliseconds: int) -> int:
+        """An offset below which every record's timestamp is earlier."""
+
 
 def records_of(source: TopicPartition, messages: Sequence[Message], read_from: int, read_to: int) -> Records:
     """Data messages (no errors among them) of one partition, all that there are in [read_from, read_to)."""
@@ -52,3 +55,11 @@ class MemoryWholeLog(MemoryLog):
                 batch.begins,
                 batch.following,
             )
+
+    def offset_at(self, source: TopicPartition, milliseconds: int) -> int:
+        low, end = self.bounds([source.topic])[source]
+        for records in self.records(source, low, end):
+            for offset, timestamp in zip(records.offsets, records.timestamps, strict=True):
+                if timestamp >= milliseconds:
+                    return offset
+        return end

@@ -65,8 +65,7 @@ class Archiving:
         found: dict[TopicPartition, int] = {}
         stands = [
             (TopicPartition.parse(source), offset)
-            for name, offsets in self._retention.groups(GROUPS).items()
-            if name not in {f"{GROUPS}{view.name}" for view in CATALOGUE}  # of a view the group is a gauge only
+            for offsets in self.groups().values()
             for source, offset in offsets.items()
         ]
         partitions = self._log.bounds(self._topics)
@@ -81,12 +80,20 @@ class Archiving:
             found[source] = min(offset, found.get(source, offset))
         return found
 
+    def groups(self) -> dict[str, dict[str, int]]:
+        """Where the deciders' groups stand, by group and TOPIC/PARTITION. Of a view the group is a gauge only."""
+        of_views = {f"{GROUPS}{view.name}" for view in CATALOGUE}
+        names = [name for name in self._retention.names(GROUPS) if name not in of_views]
+        sources = sorted(self._log.bounds(list(contracts.load().topics))) if names else []
+        found = {name: self._retention.committed(name, sources) for name in names}
+        return {name: offsets for name, offsets in found.items() if offsets}
+
     def close(self) -> None:
         self._log.close()
 
     def _surroundings(self) -> Surroundings:
         settings, registry = self._settings, compose.registry(self._settings)
-        return Surroundings(lambda: self._retention.groups(GROUPS), registry.schema, self._exported(settings), milliseconds)
+        return Surroundings(self.groups, registry.schema, self._exported(settings), milliseconds)
 
     def _exported(self, settings: Settings) -> Callable[[], str]:
         if settings.registry_url:  # an outside registry keeps its own backup; schemas are archived by id all the same

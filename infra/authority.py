@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 NAME = "ledger"
 NAMESPACE = UUID("0b6b3f3e-5f1c-5d43-9a44-6d1f3c2f7a10")
 CARE_SECONDS = 1.0  # between two looks at what the ledger lacks
+RENEW_SECONDS = 10.0  # between two looks at what is to be renewed
 ASK_SECONDS = 30.0  # before the same is asked for again
 
 
@@ -79,6 +80,7 @@ class AuthorityProcess:
         self._writer = CommandWriter(settings.kafka, self._codecs)
         self._asked: dict[str, float] = {}
         self.app.timer(CARE_SECONDS)(self._care)
+        self.app.timer(RENEW_SECONDS)(self._renew)
         self._show_figures()
 
     def _machine(self, partition: int) -> LedgerMachine:
@@ -137,6 +139,14 @@ class AuthorityProcess:
                 await asyncio.to_thread(self._writer.write, COMMANDS, KEY, command)
         except Away as away:
             log.warning("the ledger can't be looked after: %s", away)
+
+    async def _renew(self) -> None:
+        """Keep the listeners' certificate and the root's list from expiring: this process has the keys, and may run for
+        years. Listeners read the files again by themselves."""
+        try:
+            await asyncio.to_thread(pki.ensure, self._settings)
+        except (Away, SettingError, OSError) as error:
+            log.error("what is due can't be renewed: %s", error)
 
     def _lacking(self) -> list[Command]:
         known = self.published.authorities

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from connectors.archive import Archive
 from connectors.archived_log import ArchivedLog
+from connectors.chunks import Chunks
+from connectors.clickhouse_chunks import ClickHouseChunks
 from connectors.clickhouse_store import ClickHouseRowStore
 from connectors.corrections import CorrectedLog, end_of_corrections, entries
 from connectors.dead_letters import KafkaDeadLetters
@@ -13,7 +15,9 @@ from connectors.folder_objects import FolderObjects
 from connectors.group_options import GroupOptions
 from connectors.kafka_group import GroupReader
 from connectors.kafka_log import KafkaLog
+from connectors.leaves import Leaves
 from connectors.ports import DeadLetters, KeyedStore, LogReader, RowStore, SchemaRegistry
+from connectors.redis_leaves import RedisLeaves
 from connectors.redis_store import RedisKeyedStore
 from connectors.registry import ConfluentRegistry
 from connectors.s3_objects import S3Objects, S3Options
@@ -109,6 +113,20 @@ def store(settings: Settings, projection: Projection) -> Store:
 
 def clickhouse_store(settings: Settings, projection: RowProjection) -> ClickHouseRowStore:
     return ClickHouseRowStore(
+        settings.clickhouse,
+        settings.clickhouse_port,
+        settings.clickhouse_user,
+        settings.clickhouse_password,
+        settings.clickhouse_database,
+        projection.table,
+    )
+
+
+def hashes(settings: Settings, projection: Projection) -> Leaves | Chunks:
+    """The hashes of one view's documents or rows."""
+    if isinstance(projection, KeyedProjection):
+        return RedisLeaves(settings.redis, projection.name)
+    return ClickHouseChunks(
         settings.clickhouse,
         settings.clickhouse_port,
         settings.clickhouse_user,

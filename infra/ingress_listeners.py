@@ -44,7 +44,7 @@ def secure(settings: Settings, names: Mapping[str, object]) -> dict[str, ServerT
         return {}
     if settings.tls_minimum not in VERSIONS:
         raise SettingError(f"FLEETLOG_TLS_MINIMUM is {settings.tls_minimum!r}: it may be {' or '.join(VERSIONS)}")
-    own = None if settings.tls_certificate and settings.tls_trust else pki.ensure(settings)
+    own = None if settings.tls_certificate and settings.tls_trust else pki.for_listeners(settings)
     certificate = Path(settings.tls_certificate or (own.server if own else ""))
     key = Path(settings.tls_key or certificate)
     trust = Path(settings.tls_trust or (own.clients if own else ""))

@@ -6,11 +6,13 @@ taken up again where a process was killed in between.
 """
 
 import fcntl
+import logging
 import os
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -29,8 +31,10 @@ from connectors.authority.issuing import CertificateAuthority, Options
 from connectors.authority.port import Keys, NoKey
 from connectors.authority.token_keys import Token, TokenKeys
 from infra.pki_files import Pki
-from infra.pki_making import ROOT, Making
+from infra.pki_making import ROOT, Making, server_due
 from infra.settings import SettingError, Settings
+
+log = logging.getLogger(__name__)
 
 SECRET_BYTES = 32
 
@@ -58,9 +62,29 @@ def ensure(settings: Settings, now: float | None = None) -> Pki:
         if not pki.issuing():
             making.make_issuing()
         making.publish()
-        if making.server_due():
+        if server_due(pki, settings.server_names, datetime.fromtimestamp(micros // 1_000_000, UTC)):
             making.make_server()
     return pki
+
+
+def for_listeners(settings: Settings) -> Pki:
+    """What listeners need. As long as it is good no key of an authority is opened: the authority's process renews it. Else
+    it is made here, if the keys are here.
+
+    Raises:
+        SettingError: as `ensure`, and there is nothing to begin with.
+    """
+    pki = at(settings)
+    there = pki.server.exists() and pki.clients.exists()
+    if there and not server_due(pki, settings.server_names, datetime.now(UTC)):
+        return pki
+    try:
+        return ensure(settings)
+    except SettingError as error:
+        if not there:
+            raise
+        log.warning("the listeners' certificate is due, and stays as it is: %s", error)
+        return pki
 
 
 def roll(settings: Settings, now: float | None = None) -> x509.Certificate:
@@ -89,8 +113,10 @@ def keys(settings: Settings) -> Keys:
         token = Token(settings.pkcs11_module, settings.pkcs11_token, settings.pkcs11_pin, settings.pkcs11_label)
         return TokenKeys(token)
     folder = at(settings).folder
-    passphrase = settings.ca_passphrase.encode() or _secret(folder / "passphrase")
-    return FileKeys(folder / "keys", passphrase)
+    kept = folder / "passphrase"
+    if not settings.ca_passphrase and not kept.exists() and any((folder / "keys").glob("*")):
+        raise SettingError(f"{folder / 'keys'} holds the authority's keys: FLEETLOG_CA_PASSPHRASE opens them")
+    return FileKeys(folder / "keys", settings.ca_passphrase.encode() or _secret(kept))
 
 
 def authority(settings: Settings) -> CertificateAuthority:

@@ -1,6 +1,6 @@
 """Making the certificates and lists of the public key infrastructure (infra.pki says when)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,12 +29,6 @@ class Making:
         self._pki, self._keys, self._settings, self._now = pki, kept, settings, now
         self._moment = datetime.fromtimestamp(now // 1_000_000, UTC)
 
-    def due(self, file: Path) -> bool:
-        if not file.exists():
-            return True
-        certificate = x509.load_pem_x509_certificates(file.read_bytes())[0]
-        return self._ends(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
-
     def make_root(self) -> None:
         signer = self._keys.make(ROOT)
         lived = profiles.life(self._now, ROOT_DAYS)
@@ -43,7 +37,7 @@ class Making:
     def keep_servers(self) -> None:
         """The listeners' authority, renewed when due; it stays as it is where the root's key is kept elsewhere."""
         file = self._pki.authorities / f"{SERVERS}.pem"
-        if not self.due(file):
+        if not due(file, self._moment):
             return
         try:
             self._keep(SERVERS, self._below(profiles.servers, SERVERS, "fleetlog servers"))
@@ -68,13 +62,6 @@ class Making:
                 private_files.replace(file, content, 0o644)
         if self._list_due():
             self._make_root_list(root)
-
-    def server_due(self) -> bool:
-        if self.due(self._pki.server):
-            return True
-        certificate = x509.load_pem_x509_certificates(private_files.read(self._pki.server))[0]
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        return {str(name.value) for name in names} != set(self._settings.server_names)
 
     def make_server(self) -> None:
         """A new key each time: key and certificate are one file, so they always fit."""
@@ -109,7 +96,7 @@ class Making:
             return True
         known = x509.load_der_x509_crl(self._pki.root_list.read_bytes())
         assert known.next_update_utc is not None
-        return self._ends(known.last_update_utc, known.next_update_utc)
+        return _ends(known.last_update_utc, known.next_update_utc, self._moment)
 
     def _make_root_list(self, root: x509.Certificate) -> None:
         try:
@@ -122,5 +109,23 @@ class Making:
         made = lists.signed(parent, (), self._now, self._now, ROOT_LIST_DAYS * 86_400)
         private_files.replace(self._pki.root_list, made, 0o644)
 
-    def _ends(self, first: datetime, last: datetime) -> bool:
-        return self._moment > last - (last - first) * DUE
+
+def due(file: Path, moment: datetime) -> bool:
+    """Whether a certificate is to be renewed."""
+    if not file.exists():
+        return True
+    certificate = x509.load_pem_x509_certificates(file.read_bytes())[0]
+    return _ends(certificate.not_valid_before_utc, certificate.not_valid_after_utc, moment)
+
+
+def server_due(pki: Pki, names: Collection[str], moment: datetime) -> bool:
+    """Whether the listeners' certificate is to be renewed, or has other names than these."""
+    if due(pki.server, moment):
+        return True
+    certificate = x509.load_pem_x509_certificates(private_files.read(pki.server))[0]
+    held = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return {str(name.value) for name in held} != set(names)
+
+
+def _ends(first: datetime, last: datetime, moment: datetime) -> bool:
+    return moment > last - (last - first) * DUE

@@ -6,13 +6,26 @@ registry takes the place of the local one by one setting; `fleetlog up` then doe
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 
 class SettingError(ValueError):
     """A variable holds what it may not hold; the message names the variable."""
+
+
+SECRETS = (
+    "api_key",
+    "archive_access_key",
+    "archive_secret_key",
+    "ca_passphrase",
+    "clickhouse_password",
+    "pkcs11_pin",
+    "principals",
+    "redis_url",
+)
+"""Settings that open something, or say where what opens something is; an outside Redis's address may hold its password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,11 @@ class Settings:
     archive_bytes: int = 64_000_000  # ... or when its records are as large as this,
     archive_seconds: float = 300.0  # ... or when its oldest record is older than this
 
+    # The drift sentinel of a worker: documents are checked against their hashes, and keys folded anew from the log.
+    sentinel_share: float = 0.02  # of a core that it may take; 0: there is none
+    sentinel_heal: int = 0  # 1: what is found is made again from the log
+    sentinel_keys: int = 20_000  # keys that are folded anew in one pass over the log
+
     request_deadline: float = 10.0  # the ingress answers 503 when the broker has not acknowledged by then
     max_body_bytes: int = 10_000_000
     max_records: int = 10_000  # records in one request
@@ -94,6 +112,7 @@ class Settings:
     authority_url: str = ""  # what certificates name as its address; empty: host and authority_port
     certificate_days: int = 90  # life of a device's certificate
     ledger_origin: str = "fleetlog.local/ledger"  # the ledger's name, in its checkpoints and its key
+    attest_origin: str = "fleetlog.local/views"  # the name under which attestations of views are signed
     witness_port: int = 8087  # where a witness of the ledger shows what it cosigned
     ledger_head_seconds: float = 600.0  # a fresh tree head is signed when there was none for this long
     ca_days: int = 1825  # life of an issuing authority's certificate
@@ -172,9 +191,10 @@ class Settings:
                 raise SettingError(f"FLEETLOG_{name.upper()}: {message}")
         return patterns
 
-    def environment(self) -> dict[str, str]:
-        """These settings as variables, for a child process."""
-        return {f"FLEETLOG_{f.name.upper()}": str(getattr(self, f.name)) for f in fields(self)}
+    def environment(self, secrets: Collection[str] = SECRETS) -> dict[str, str]:
+        """These settings as variables, for a child process: of SECRETS those in `secrets` only."""
+        told = (f.name for f in fields(self) if f.name not in SECRETS or f.name in secrets)
+        return {f"FLEETLOG_{name.upper()}": str(getattr(self, name)) for name in told}
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:

@@ -11,6 +11,7 @@ from connectors.process import give_back_memory
 from connectors.prometheus import PrometheusMonitor, serve
 from infra import as_of, compose, deciders
 from infra.background_snapshots import BackgroundSnapshots
+from infra.sentinel import Sentinel, SentinelService, Watched
 from infra.settings import SettingError, Settings
 from projections.catalogue import CATALOGUE, UnknownView, find
 from projections.projection import KeyedProjection, Projection
@@ -46,7 +47,8 @@ def make_worker(
     schemas = compose.registry(settings)
     monitor = PrometheusMonitor()
     app = make_app(f"fleetlog-worker-{index}", str(Path(settings.data) / f"faust-{index}"))
-    views = []
+    views: list[View] = []
+    watched: list[Watched] = []
     for projection in chosen(settings):
         store = store_of(settings, projection)
         make_runner = compose.runner_maker(
@@ -58,6 +60,9 @@ def make_worker(
         )
         live = _prepared_live(store)
         views.append(attach(app, make_runner(1), live, compose.reader_maker(settings, projection, index), monitor))
+        if isinstance(projection, KeyedProjection):
+            watched.append(Watched(projection, views[-1].reader.assigned))
+    app.service(SentinelService(Sentinel(settings, f"worker-{index}", watched)))
     decide = [deciders.attach_definition(app, settings, index, made, monitor) for made in deciders.chosen(settings)]
     if settings.snapshot_seconds > 0:
         keyed = {view.name: view.reader.ends for view in views if isinstance(find(view.name), KeyedProjection)}

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from schemas.partitioner import murmur2
-from schemas.transparency.merkle import leaf_hash, restored
+from schemas.transparency.merkle import leaf_hash, node_hash, restored
 
 BUCKETS = 2_048
 """Of a partition: with a million keys in six partitions a bucket holds about 80, which is little to read again when one of
@@ -30,6 +30,7 @@ CHUNK = 10_000
 """Offsets of a chunk of rows. A change of this number, or of BUCKETS, changes every root."""
 
 EMPTY_BUCKET = leaf_hash(b"")
+EMPTY_CHUNK = hashlib.sha256(b"").digest()
 
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
@@ -67,12 +68,20 @@ def document_roots(buckets: Mapping[int, bytes], partitions: int) -> dict[str, b
     """
     if any(not 0 <= bucket < BUCKETS * partitions for bucket in buckets):
         raise ValueError(f"a bucket that a view of {partitions} partitions does not have")
-    return {
-        str(partition): restored(
-            b"".join(buckets.get(place * partitions + partition, EMPTY_BUCKET) for place in range(BUCKETS))
-        ).root()
-        for partition in range(partitions)
-    }
+    within: list[dict[int, bytes]] = [{} for _ in range(partitions)]
+    for bucket, hashed in buckets.items():
+        within[partition_of_bucket(bucket, partitions)][bucket // partitions] = hashed
+    return {str(partition): _sparse_root(places) for partition, places in enumerate(within)}
+
+
+def _sparse_root(nodes: Mapping[int, bytes]) -> bytes:
+    """The root of a tree of BUCKETS leaves (a power of two), of which those left out are empty buckets."""
+    empty = EMPTY_BUCKET
+    for _ in range(BUCKETS.bit_length() - 1):
+        parents = {place >> 1 for place in nodes}
+        nodes = {place: node_hash(nodes.get(2 * place, empty), nodes.get(2 * place + 1, empty)) for place in parents}
+        empty = node_hash(empty, empty)
+    return nodes.get(0, empty)
 
 
 def roots_of_leaves(leaves: Mapping[str, bytes], partitions: int) -> dict[str, bytes]:
@@ -94,8 +103,9 @@ def chunk_hash(rows: Iterable[bytes]) -> bytes:
 
 
 def row_root(chunks: Mapping[int, bytes]) -> bytes:
-    """The root of a partition of a topic, from the hashes of its chunks by their numbers."""
-    return restored(b"".join(leaf_hash(number.to_bytes(8, "big") + chunks[number]) for number in sorted(chunks))).root()
+    """The root of a partition of a topic, from the hashes of its chunks by their numbers; empty ones don't count."""
+    held = (number for number in sorted(chunks) if chunks[number] != EMPTY_CHUNK)
+    return restored(b"".join(leaf_hash(number.to_bytes(8, "big") + chunks[number]) for number in held)).root()
 
 
 def view_root(roots: Mapping[str, bytes]) -> bytes:

@@ -60,10 +60,10 @@ def guard(
             held = "nothing of it is archived" if end > low else ""
             found.append(Verdict(source, low, low, held))
             continue
-        verdict = _decide(newest[0], source, low, now - topic.retention_ms, needed.get(source, end), (log, archive))
-        if delete is not None and verdict.now > low:
-            delete({source: verdict.now})
-        found.append(verdict)
+        found.append(_decide(newest[0], source, low, now - topic.retention_ms, needed.get(source, end), (log, archive)))
+    going = {verdict.source: verdict.now for verdict in found if verdict.now > verdict.before}
+    if delete is not None and going:
+        delete(going)
     return found
 
 

@@ -7,8 +7,7 @@ making the whole view anew:
 1. Records that are corrected and that the view has not reached (it halted at one of them, or lags) are passed first, as a
    second owner of the partition would do it: folded as they count, each write on the condition of the position.
 2. Then all corrected records lie behind the view. What they touch, or touched before, is made anew: the documents of their
-   keys, each folded from the log up to where it stands and written on the condition that nobody wrote it meanwhile; the rows
-   of the records themselves.
+   keys (streams.partial); the rows of the records themselves.
 3. Then the version says that these corrections are in it.
 
 A redrive that dies is begun again: what it made anew comes out the same. Until then the keys that it had finished differ
@@ -21,22 +20,18 @@ from dataclasses import dataclass
 import polars as pl
 
 from connectors.corrections import CorrectedLog
-from connectors.ports import Change, Conflict, Document, KeyedStore, Leaf, Loaded, LogReader, Moved, RowStore, ViewStore
-from projections.canonical import bucket_of, document_leaf
+from connectors.leaves import Leaves
+from connectors.ports import KeyedStore, LogReader, Moved, RowStore, ViewStore
 from projections.projection import KEY, KeyedProjection, Projection, RowProjection, with_position
 from schemas.corrections import FACT, Corrections, made_with
 from schemas.log import Batch, TopicPartition
 from schemas.record_columns import BatchDecoder
-from streams.key_fold import KeyFold, cuts
+from streams.partial import refold
 from streams.runner import Runner
 
-MOST_ATTEMPTS = 200  # at a document that others write to, or a position that moves on
+MOST_ATTEMPTS = 200  # at a position that others move on
 
 Position = tuple[TopicPartition, int]
-
-
-class NeedsRebuild(Exception):
-    """The corrections can't be brought into the view as it is; the message says why. A rebuild can."""
 
 
 class Contended(Exception):
@@ -56,7 +51,8 @@ class Redriven:
 
 @dataclass(frozen=True)
 class Redrive:
-    """What it takes. `log` is the log as it lies there; `corrections_until(offset)` gives the corrections in force."""
+    """What it takes. `log` is the log as it lies there; `corrections_until(offset)` gives the corrections in force; `leaves`
+    are the documents' hashes, of a view of documents."""
 
     projection: Projection
     store: ViewStore
@@ -64,14 +60,15 @@ class Redrive:
     decoders: Mapping[str, BatchDecoder]
     make_runner: Callable[[int], Runner]
     corrections_until: Callable[[int], Corrections]
+    leaves: Leaves | None = None
 
     def run(self, until: int) -> Redriven:
         """Bring all corrections before the offset `until` of their topic into the live version.
 
         Raises:
             Away: a store, the broker or the registry does not answer.
-            NeedsRebuild: the view is not local to its keys, or a document would vanish.
-            Contended: a document was written to by others all the time.
+            Contended: a position was moved by others all the time, or another version was promoted.
+            TooBusy: documents were written to by others all the time.
             ValueError: the log no longer reaches back to the beginning.
             MisplacedCorrection: a correction is of another record.
         """
@@ -110,40 +107,13 @@ class Redrive:
     def _documents(
         self, projection: KeyedProjection, version: int, both: tuple[Corrections, Corrections], changed: Sequence[Position]
     ) -> int:
-        store: KeyedStore = self.store  # type: ignore[assignment]
         keys = sorted({key for corrections in both for key in self.keys(projection, corrections, changed)})
-        fold = KeyFold(projection, CorrectedLog(self.log, both[1]), self.decoders, keys)
-        left = keys
-        for _ in range(MOST_ATTEMPTS):
-            positions = store.positions(version)
-            loaded = dict(zip(left, store.load(version, left), strict=True))
-            for source, of_source in cuts(positions, {key: one.document for key, one in loaded.items()}).items():
-                fold.advance(source, of_source)
-            if vanishing := [key for key, one in loaded.items() if one.document and not fold.documents[key]]:
-                raise NeedsRebuild(f"{projection.name}: no record is left of {', '.join(vanishing[:5])}")
-            left = [key for key, one in loaded.items() if not self._written(version, key, one, fold.documents[key])]
-            if not left:
-                return len(keys)
-        raise Contended(f"{projection.name}: others wrote to {', '.join(left[:5])} all the time")
-
-    def _written(self, version: int, key: str, loaded: Loaded, document: Document) -> bool:
-        """Put a document in place of the loaded one; False if somebody else wrote to it meanwhile."""
         store: KeyedStore = self.store  # type: ignore[assignment]
-        if loaded.document == document:
-            return True
-        gone = [name for name in loaded.document if name not in document]
-        changed = {name: text for name, text in document.items() if loaded.document.get(name) != text}
-        leaf = Leaf(bucket_of(key, self.projection.partitions), document_leaf(key, document))  # type: ignore[union-attr]
-        for _ in range(MOST_ATTEMPTS):
-            source, position = next(iter(sorted(store.positions(version).items())))
-            try:
-                store.commit(version, source, position, position, {key: Change(loaded.revision, changed, gone, leaf)})
-                return True
-            except Conflict:
-                return False
-            except Moved:  # of some partition's position, which is not what this is about
-                continue
-        return False
+        assert self.leaves is not None
+        done = refold(projection, store, self.leaves, CorrectedLog(self.log, both[1]), self.decoders, keys)
+        if done.version != version:
+            raise Contended(f"{projection.name}: version {done.version} was promoted in place of {version} meanwhile")
+        return len(done.replaced) + len(done.removed)
 
     def keys(self, projection: KeyedProjection, corrections: Corrections, of: Sequence[Position]) -> set[str]:
         """The keys that some records touch as they count under corrections."""

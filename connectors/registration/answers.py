@@ -118,16 +118,22 @@ class Answers:
         for one in waiting:
             one.offer(event)
 
+    async def at(self, source: TopicPartition, offset: int) -> Event | None:
+        """An event by its place in the log; None where there is none.
+
+        Raises:
+            Away: broker or registry do not answer.
+        """
+        page = await self._pages.page(source, offset, 1, 1)
+        value = next((record.value for record in page.records if record.offset == offset), None)
+        return await asyncio.get_running_loop().run_in_executor(None, self._event, source, offset, value)
+
     async def _recall(self, source: TopicPartition, repeated: CommandRepeated | LedgerCommandRepeated) -> None:
         """Give the earlier answer to a command that came again, if it is one: else a later event will be."""
         key = repeated.correlation_id.encode()
         while key in self._waiting:
             try:
-                page = await self._pages.page(source, repeated.answer_offset, 1, 1)
-                value = next((record.value for record in page.records if record.offset == repeated.answer_offset), None)
-                event = await asyncio.get_running_loop().run_in_executor(
-                    None, self._event, source, repeated.answer_offset, value
-                )
+                event = await self.at(source, repeated.answer_offset)
             except Away as away:
                 log.info("an earlier answer is not read yet: %s", away)
                 await asyncio.sleep(RECALL_SECONDS)

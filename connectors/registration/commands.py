@@ -14,12 +14,14 @@ from connectors.http.request import Request
 from connectors.ingress.idempotency_key import idempotency_key
 from connectors.ingress.identifiers import EventIds
 from connectors.ingress.options import Header, Producer
+from connectors.pages import NotThere, OutOfRange
 from connectors.ports import Away, Busy
 from connectors.registration import faults
 from connectors.registration.answers import Answers, TooMany
 from connectors.registration.asked import ASKED, LEDGER_EVENTS, REGISTRATION_EVENTS, TOPICS, key_of
 from schemas.certificate_messages import CertificateRefused
 from schemas.contract import Contract
+from schemas.log import TopicPartition
 from schemas.message_types import message_types
 from schemas.messages import Command, Event, Messages
 from schemas.registration_events import CommandRefused
@@ -108,6 +110,21 @@ class Commands:
         if isinstance(answer, CommandRefused | CertificateRefused):
             raise faults.Refusal(answer)
         return answer
+
+    async def earlier(self, source: TopicPartition, offset: int) -> Event | None:
+        """An event that was decided before, by its place in the log; None if the log holds it no more.
+
+        Raises:
+            Fault: 503 REG-010 broker or registry are away.
+        """
+        if self.away:
+            raise faults.queue_away(self.away)
+        try:
+            return await self._answers.at(source, offset)
+        except Away as away:
+            raise faults.queue_away(str(away)) from None
+        except (NotThere, OutOfRange):
+            return None
 
     def _send(self, command: Command, request: Request, done: Any) -> None:
         topic = ASKED[type(command).__name__].topic

@@ -4,14 +4,16 @@ from uuid import UUID
 
 from connectors.http.request import Answer, Fault, Request
 from connectors.registration import reading
+from connectors.registration.asked import REGISTRATION_EVENTS
 from connectors.registration.bodies import RenewRequest, ResetRequest, RotateRequest, StateReport
 from connectors.registration.desk import Desk, actor_of, told
 from connectors.registration.documents import ResetAnswer, StateAnswer
-from connectors.registration.faults import Refusal
+from connectors.registration.faults import Refusal, RegistrationFault
 from connectors.registration.sessions import Sessions
+from schemas.log import TopicPartition
 from schemas.messages import Command, Event
 from schemas.registration_commands import ReportState, RequestRenewal, ResetDevice
-from schemas.registration_events import DeviceReset, DeviceStateChanged
+from schemas.registration_events import CertificateRecorded, DeviceReset, DeviceStateChanged
 
 
 class Devices:
@@ -48,6 +50,17 @@ class Devices:
         """`POST /v1/devices/{id}/certificate/rotate`: the certificate's key signs for the one that takes its place."""
         asked = await self._desk.reader.read(request, RotateRequest)
         return await self._renewed(request, asked.csr, asked)
+
+    async def certificate(self, request: Request) -> Answer:
+        """`GET /v1/devices/{id}/certificate`: the newest, as it was answered first. For a device that never heard that
+        answer: the certificate before it, which is good until its end unless it was revoked, opens this door."""
+        device = await self._desk.own_device(request)
+        if device.recorded is not None:
+            partition, offset = device.recorded
+            event = await self._desk.commands.earlier(TopicPartition(REGISTRATION_EVENTS, partition), offset)
+            if isinstance(event, CertificateRecorded):
+                return told(await self._sessions.certificate(event))
+        raise RegistrationFault("CERTIFICATE_UNKNOWN")
 
     async def configuration(self, request: Request) -> Answer:
         """`GET /v1/devices/config/{id}`."""

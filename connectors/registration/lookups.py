@@ -24,7 +24,8 @@ def hardware_id_of(device_id: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device. `session_id` is of its newest registration, `stage` how far that is."""
+    """A device. `session_id` is of its newest registration, `stage` how far that is; `recorded`: partition and offset of the
+    event that gave it its newest certificate, unless that was withdrawn since."""
 
     hardware_id: str
     device_id: str
@@ -34,6 +35,7 @@ class Device:
     session_id: str | None
     stage: Stage | None
     failure: str | None = None
+    recorded: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ and `order`, its place in the log (projections.registrations).
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,7 +18,7 @@ from connectors.registration.lookups import Claim, Device, Stage, hardware_id_of
 from connectors.view_reader import ViewReader
 
 T = TypeVar("T")
-VIEW = "registrations"
+VIEW, STATES = "registrations", "device_state"
 PATIENCE = 1.0  # seconds in which a view that lags comes to what was decided a moment ago
 LOOK_SECONDS = 0.02
 STAGES: Mapping[str, Stage] = {
@@ -42,14 +43,39 @@ class ViewLookups:
 
     async def device(self, device_id: str, serial: str | None = None) -> Device | None:
         hardware_id = hardware_id_of(device_id)
+        if hardware_id is not None:
+
+            def made(document: Document) -> Device | None:
+                found = device_of(hardware_id, held(document))
+                return found if found is not None and found.device_id == device_id else None
+
+            found = await self._waited(hardware_id, made, patience=PATIENCE if serial else 0.0)
+            if found is not None:
+                return found
+        return await self._declared(device_id)
+
+    async def _declared(self, device_id: str) -> Device | None:
+        """A device that was made known under an id of its own, without proof (POST /v1/devices)."""
+
+        def hardware(document: Document) -> str | None:
+            registration = held(document).get("registration")
+            return None if registration is None else registration["hardware_id"]
+
+        hardware_id = await self._waited(device_id, hardware, patience=0.0, view=STATES)
         if hardware_id is None:
             return None
 
         def made(document: Document) -> Device | None:
-            found = device_of(hardware_id, held(document))
-            return found if found is not None and found.device_id == device_id else None
+            fields = held(document)
+            declared = fields.get("registered")
+            if declared is None or declared["device_id"] != device_id:
+                return None  # the machine was made known under yet another id since
+            found = device_of(hardware_id, fields)
+            if found is not None:
+                return replace(found, device_id=device_id)
+            return Device(hardware_id, device_id, None, declared["model"], (), None, None)
 
-        return await self._waited(hardware_id, made, patience=PATIENCE if serial else 0.0)
+        return await self._waited(hardware_id, made, patience=0.0)
 
     async def hardware(self, hardware_id: str) -> Device | None:
         return await self._waited(hardware_id, lambda document: device_of(hardware_id, held(document)), patience=0.0)
@@ -57,11 +83,11 @@ class ViewLookups:
     async def claim(self, claim_id: str) -> Claim | None:
         return await self._waited(claim_id, lambda document: claim_of(claim_id, held(document)), patience=PATIENCE)
 
-    async def _waited(self, key: str, made: Callable[[Document], T | None], patience: float) -> T | None:
+    async def _waited(self, key: str, made: Callable[[Document], T | None], patience: float, view: str = VIEW) -> T | None:
         until = time.monotonic() + patience
         while True:
             try:
-                document = await self._views.get(VIEW, key)
+                document = await self._views.get(view, key)
             except Away as away:
                 raise store_away(str(away)) from None
             found = made(document) if document is not None else None
@@ -94,7 +120,20 @@ def device_of(hardware_id: str, fields: Held) -> Device | None:
         session_id=session["session_id"],
         stage=STAGES[newest],
         failure=FAILURES.get(newest),
+        recorded=_recorded(fields),
     )
+
+
+def _recorded(fields: Held) -> tuple[int, int] | None:
+    certificate = fields.get("certificate")
+    if certificate is None:
+        return None
+    for name in ("reset", "withdrawal"):
+        gone = fields.get(name)
+        if gone is not None and gone["serial"] == certificate["serial"] and gone["order"] > certificate["order"]:
+            return None
+    partition, offset = certificate["order"]
+    return partition, offset
 
 
 def _owner(fields: Held) -> str | None:

@@ -53,6 +53,12 @@ def _registration(seconds: float, storm: int = 0) -> dict[str, Any]:
     return registration.run(seconds, storm)
 
 
+def _rebuild(seconds: float, records: int = 0) -> dict[str, Any]:
+    from infra.bench import rebuild
+
+    return rebuild.run(seconds, records or rebuild.RECORDS)
+
+
 def _transport(seconds: float) -> dict[str, Any]:
     from infra.bench import transport
 
@@ -91,6 +97,7 @@ BENCHES: dict[str, tuple[Bench, float]] = {
     "decode": (_decode, 20.0),
     "memory": (_memory, 80.0),
     "registration": (_registration, 40.0),
+    "rebuild": (_rebuild, 60.0),
     "transport": (_transport, 30.0),
     "authority": (_authority, 10.0),
     "decider": (_decider, 10.0),
@@ -111,8 +118,19 @@ def add(commands: Commands) -> None:
     command.add_argument("name", choices=(*BENCHES, "all"), help="what to measure")
     command.add_argument("--seconds", type=duration, help="for how long, set-up not counted (default: by bench)")
     command.add_argument("--storm", type=int, default=0, metavar="N", help="registration: N devices register at once, too")
+    command.add_argument("--records", type=int, default=0, metavar="N", help="rebuild: from so many records")
     command.add_argument("--json", action="store_true", help="print the figures as JSON")
     command.add_argument("--write", metavar="FILE", help="also write them to FILE as Markdown (docs/benchmarks.md)")
+
+
+def _measured(options: argparse.Namespace, name: str, seconds: float) -> tuple[dict[str, Any], str]:
+    """What a bench found, and the options that it was asked with."""
+    if name == "registration" and options.storm:
+        return _registration(seconds, options.storm), f" --storm {options.storm}"
+    if name == "rebuild" and options.records:
+        return _rebuild(seconds, options.records), f" --records {options.records}"
+    bench, _ = BENCHES[name]
+    return bench(seconds), ""
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
@@ -125,14 +143,12 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     names = tuple(BENCHES) if options.name == "all" else (options.name,)
     done: list[tuple[dict[str, Any], str]] = []
     for name in names:
-        bench, seconds = BENCHES[name]
+        _, seconds = BENCHES[name]
         if options.seconds is not None:
             seconds = options.seconds
         print(f"{name}: measuring for about {seconds:.0f} s", file=sys.stderr)
         try:
-            storm = options.storm if name == "registration" else 0
-            result = _registration(seconds, storm) if storm else bench(seconds)
-            asked = f" --storm {storm}" if storm else ""
+            result, asked = _measured(options, name, seconds)
             done.append((result, f"fleetlog bench {name} --seconds {seconds:g}{asked}"))
         except StackError as error:
             return fail(f"bench {name}: {error}", error.code)

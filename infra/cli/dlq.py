@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
         actions,
         "redrive",
         "Bring corrections into the live views, which go on meanwhile: of the records named, or all; and all corrections "
-        "that were given before. What they touch is made anew from the log; a view for which that can't be done is rebuilt.",
+        "that were given before. What they touch is made anew from the log.",
         "fleetlog dlq redrive --all",
         _redrive,
     )
@@ -119,7 +119,7 @@ def guarded(run: Run) -> Run:
         from connectors.registry import RegistryRefusal
         from projections.catalogue import UnknownView
         from streams.limits import TooManyBadRecords
-        from streams.rebuild import BehindLive
+        from streams.partial import TooBusy
         from streams.redrive import Contended
 
         try:
@@ -130,7 +130,7 @@ def guarded(run: Run) -> Run:
             return fail(f"the schema registry refuses: {error}", 1)
         except UnknownView as error:
             return fail(str(error), 2)
-        except (ValueError, OSError, Contended, BehindLive, TooManyBadRecords) as error:
+        except (ValueError, OSError, Contended, TooBusy, TooManyBadRecords) as error:
             return fail(str(error), 1)
 
     return guard
@@ -228,7 +228,7 @@ def _redrive(options: argparse.Namespace, settings: Settings) -> int:
         due = due_views(desk, until, options.view)
     outcomes = []
     for projection in due:
-        outcomes.append(redrive(settings, projection, until, dlq_print.Reporter(projection.name).report))
+        outcomes.append(redrive(settings, projection, until))
         if not options.json:
             dlq_print.print_outcome(outcomes[-1])
     if options.json:

@@ -1,8 +1,6 @@
 """What `fleetlog dlq` says, as data and as text."""
 
 import argparse
-import sys
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +13,6 @@ from schemas.check import json_values
 from schemas.log import TopicPartition
 from schemas.places import Place
 from schemas.wire import PREFIX_BYTES
-from streams.rebuild import Progress
 
 MOST_HEX = 512  # bytes of a dump: around the fault
 ROW = 16
@@ -156,21 +153,5 @@ def until(desk: Desk, options: argparse.Namespace) -> int:
     return found
 
 
-class Reporter:
-    """A line of progress a second, on standard error."""
-
-    def __init__(self, name: str) -> None:
-        self._name, self._last = name, 0.0
-
-    def report(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now - self._last >= 1.0:
-            self._last = now
-            print(f"{self._name}: rebuilt from {progress.records:,} of {progress.total:,} records", file=sys.stderr)
-
-
 def print_outcome(outcome: Outcome) -> None:
-    if outcome.rebuilt:
-        print(f"{outcome.view}: rebuilt, version {outcome.version} is live ({outcome.rebuilt})")
-    else:
-        print(f"{outcome.view}: {outcome.records:,} corrected records, {outcome.remade:,} keys or records made anew")
+    print(f"{outcome.view}: {outcome.records:,} corrected records, {outcome.remade:,} documents or records' rows made anew")

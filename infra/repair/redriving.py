@@ -1,17 +1,18 @@
-"""Bringing corrections into the views: in place where that can be done, by a rebuild where not."""
+"""Bringing corrections into the live views."""
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
-from infra import compose, views
+from connectors.redis_leaves import RedisLeaves
+from infra import compose
 from infra.repair.desk import Desk
 from infra.settings import Settings
 from projections.catalogue import CATALOGUE
-from projections.projection import Projection
-from schemas.corrections import CORRECTIONS_TOPIC, Corrections, made_with
+from projections.projection import KeyedProjection, Projection
+from schemas.corrections import Corrections, made_with
 from schemas.places import Place
-from streams.rebuild import Progress
-from streams.redrive import NeedsRebuild, Redrive, changed_records
+from streams.redrive import Redrive, changed_records
 from streams.runner import Runner
 
 
@@ -22,14 +23,13 @@ class NothingToRedrive(ValueError):
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one view. `records`: of its records that are corrected otherwise than before; `remade`: documents, or
-    records' rows; `rebuilt`: why it was made anew as a whole, empty where it was not."""
+    records' rows."""
 
     view: str
     version: int
     corrections: int
     records: int
     remade: int
-    rebuilt: str = ""
 
 
 def until_of(desk: Desk, places: Iterable[Place]) -> int:
@@ -66,35 +66,30 @@ def due_views(desk: Desk, until: int, only: Iterable[str] = ()) -> list[Projecti
     ]
 
 
-def redrive(settings: Settings, projection: Projection, until: int, report: Callable[[Progress], None]) -> Outcome:
+def redrive(settings: Settings, projection: Projection, until: int) -> Outcome:
     """Bring all corrections before the offset `until` of their topic into one view.
 
     Raises:
         Away: the broker, the registry or a store does not answer.
         ValueError: the log no longer reaches back to its beginning, or a correction does not fit its record.
-        Contended, BehindLive: others wrote all the time.
+        Contended, TooBusy: others wrote all the time.
         Anything that halts a view: a record before the corrected ones can't be folded.
     """
-    with Desk(settings) as desk:
+    with Desk(settings) as desk, ExitStack() as opened:
         store = compose.store(settings, projection)
-        try:
-            decoders = compose.decoders(projection, desk.contract, desk.registry)
-            letters = compose.dead_letters(settings, desk.contract, desk.registry)
-            make: Callable[[int], Runner] = compose.runner_maker(settings, projection, store, decoders, letters)
-            work = Redrive(
-                projection, store, desk.log, decoders, make, lambda end: compose.corrections_until(settings, desk.log, end)
-            )
-            if store.live() not in store.versions():
-                return Outcome(projection.name, store.live(), made_with(store.facts(store.live())), 0, 0)
-            done = work.run(until)
-            return Outcome(projection.name, done.version, done.corrections, done.records, done.remade)
-        except NeedsRebuild as why:
-            reason = str(why)
-        finally:
-            store.close()
-    version, records = views.rebuild_view(settings, projection, report)
-    return Outcome(projection.name, version, views.corrections_of(settings, projection), records, records, reason)
+        opened.callback(store.close)
+        leaves = None
+        if isinstance(projection, KeyedProjection):
+            leaves = RedisLeaves(settings.redis, projection.name)
+            opened.callback(leaves.close)
+        decoders = compose.decoders(projection, desk.contract, desk.registry)
+        letters = compose.dead_letters(settings, desk.contract, desk.registry)
+        make: Callable[[int], Runner] = compose.runner_maker(settings, projection, store, decoders, letters)
 
+        def corrections(end: int) -> Corrections:
+            return compose.corrections_until(settings, desk.log, end)
 
-def place_of_correction(at: int) -> str:
-    return f"{CORRECTIONS_TOPIC}:0:{at}"
+        if store.live() not in store.versions():  # nothing was ever folded into it
+            return Outcome(projection.name, store.live(), made_with(store.facts(store.live())), 0, 0)
+        done = Redrive(projection, store, desk.log, decoders, make, corrections, leaves).run(until)
+        return Outcome(projection.name, done.version, done.corrections, done.records, done.remade)

@@ -12,7 +12,20 @@ from infra.stack.service import Port, Service, StackError
 
 STORES = ("broker", "redis", "clickhouse", "registry-front")
 CONTRACT = ("topics", "schemas")
-TOGETHER = {"registry": ["registry", "registry-front"]}  # neither is of use without the other
+# Neither is of use without the other. What needs the authority's keys to begin with is made by a step of its own.
+TOGETHER = {
+    "registry": ["registry", "registry-front"],
+    "authority": ["pki", "authority"],
+    "ingress": ["pki", "ingress"],
+}
+# Secrets, by the first part of a service's name: those that are not here get none.
+NEEDED = {
+    "clickhouse": ("clickhouse_password",),
+    "pki": ("ca_passphrase", "pkcs11_pin"),
+    "authority": ("ca_passphrase", "pkcs11_pin", "redis_url"),
+    "ingress": ("api_key", "principals", "redis_url"),
+    "worker": ("clickhouse_password", "redis_url"),
+}
 
 # A worker's threads take and free blocks of megabytes all the time. By default glibc keeps a heap for each thread and
 # gives next to nothing back: 560 MB resident after 300,000 records of 100,000 devices, with these 310 to 320 MB.
@@ -34,6 +47,7 @@ def plan(settings: Settings, only: Iterable[str] | None = None, registry_managem
         "registry-front": lambda: None if settings.registry_url else registry_front(settings, registry_management_port),
         "topics": lambda: contract_step(settings, "topics", ("topics", "apply"), ("broker",)),
         "schemas": lambda: contract_step(settings, "schemas", ("schema", "register"), ("registry-front",)),
+        "pki": lambda: _own(settings, "pki", "infra.cli.main", "ca", "init"),
         "authority": lambda: authority(settings),
         "ingress": lambda: None if settings.ingress_url else ingress(settings),
     }
@@ -59,12 +73,13 @@ def _selected(known: list[str], only: Iterable[str]) -> list[str]:
 
 
 def _own(settings: Settings, name: str, *arguments: str) -> Service:
-    """A service that is a module of this project, run by this interpreter (-P: not from its working directory)."""
+    """A service that is a module of this project, run by this interpreter (-P: not from its working directory), with no
+    more secrets in its environment than it needs: who reads it, or a dump of its memory, gets no others."""
     return Service(
         name=name,
         command=(sys.executable, "-P", "-m", *arguments),
         directory=settings.data / "run" / name,
-        environment=settings.environment(),
+        environment=settings.environment(NEEDED.get(name.partition("-")[0], ())),
     )
 
 
@@ -106,7 +121,7 @@ def ingress(settings: Settings) -> Service:
     return replace(
         _own(settings, "ingress", "infra.cli.main", "ingress"),
         check=lambda: health.http_ok(settings.host, settings.ingress_port, "/health/ready"),
-        after=(*CONTRACT, "broker", "registry-front"),
+        after=(*CONTRACT, "broker", "registry-front", "pki"),
         ports=tuple(
             Port(name, number)
             for name in ("ingress_port", "registration_port", "data_port")
@@ -119,7 +134,7 @@ def authority(settings: Settings) -> Service:
     return replace(
         _own(settings, "authority", "infra.cli.main", "authority"),
         check=lambda: health.http_ok(settings.host, settings.authority_port, "/health"),
-        after=(*CONTRACT, "broker", "redis", "registry-front"),
+        after=(*CONTRACT, "broker", "redis", "registry-front", "pki"),
         ports=(Port("authority_port", settings.authority_port),),
         stop_seconds=20.0,
     )
@@ -127,9 +142,10 @@ def authority(settings: Settings) -> Service:
 
 def worker(settings: Settings, index: int) -> Service:
     port = settings.worker_metrics_port + index
+    bare = _own(settings, f"worker-{index}", "infra.cli.main", "worker", "--index", str(index))
     return replace(
-        _own(settings, f"worker-{index}", "infra.cli.main", "worker", "--index", str(index)),
-        environment=settings.environment() | FRUGAL,
+        bare,
+        environment=bare.environment | FRUGAL,
         check=lambda: health.http_ok(settings.host, port, "/health"),
         after=(*CONTRACT, *STORES),
         ports=(Port("worker_metrics_port", port),),

@@ -55,6 +55,10 @@ class Manifest(msgspec.Struct, frozen=True):
         segments = self.partitions[partition] if partition < len(self.partitions) else ()
         return (segments[0].first, segments[-1].following) if segments else (0, 0)
 
+    @property
+    def records(self) -> int:
+        return sum(segment.records for segments in self.partitions for segment in segments)
+
     def covering(self, partition: int, start: int, stop: int) -> Sequence[Segment]:
         """The segments that hold offsets in [start, stop)."""
         segments = self.partitions[partition] if partition < len(self.partitions) else ()

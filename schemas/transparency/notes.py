@@ -163,7 +163,10 @@ class Signer:
 
     def checkpoint(self, size: int, root: bytes) -> str:
         """A signed checkpoint whose origin is the key's name."""
-        text = Head(self.key.name, size, root).text
+        return self.note(Head(self.key.name, size, root).text)
+
+    def note(self, text: str) -> str:
+        """A signed note of a text that ends with a newline. The key's kind is LOG."""
         signature = Signature(self.key.name, self.key.id, self._private.sign(text.encode()))
         return Note(text, (signature,)).whole
 

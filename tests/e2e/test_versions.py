@@ -45,7 +45,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture
 def command(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Runs a command of `fleetlog projection` in this process; gives its exit code, JSON (if any) and standard error."""
-    for name, value in stack.settings.environment().items():
+    for name, value in replace(stack.settings, rebuild_records=Settings().rebuild_records).environment().items():
         monkeypatch.setenv(name, value)
 
     def run(*arguments: str) -> tuple[int, Any, str]:
@@ -77,7 +77,7 @@ def rebuilding(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600, func_only=True)
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_rebuild_that_is_killed_at_random_points_goes_on_and_comes_to_the_same(
     stack: Stack, command: Callable[..., Any], name: str
@@ -89,7 +89,7 @@ def test_a_rebuild_that_is_killed_at_random_points_goes_on_and_comes_to_the_same
     for point in points:
         process = rebuilding(stack.settings, "resume" if number in store.versions() else "rebuild", name)
         while process.poll() is None and sum(store.positions(number).values()) <= point:
-            time.sleep(0.001)
+            time.sleep(0.01)
         killed += process.poll() is None
         process.kill()
         process.communicate()
@@ -106,7 +106,7 @@ def test_a_rebuild_that_is_killed_at_random_points_goes_on_and_comes_to_the_same
     store.close()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600, func_only=True)
 @pytest.mark.parametrize("name", VIEWS)
 def test_readers_see_a_whole_view_while_versions_come_and_go_under_load(
     stack: Stack, command: Callable[..., Any], name: str

@@ -13,7 +13,7 @@ def test_registration_has_no_5xx_and_no_undocumented_answer(tmp_path: Path) -> N
         surface = surface_of(running)
         document = surface.document()
         paths = {path: item for path, item in document["paths"].items() if of_registration(item)}
-        assert len(paths) == 16
+        assert len(paths) == 17
         report = fuzz(surface, document | {"paths": paths}, tmp_path, examples=6)
     assert report.clean, report.text
 

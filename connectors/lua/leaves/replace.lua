@@ -7,8 +7,8 @@ if redis.call('SISMEMBER', KEYS[3], ARGV[1]) == 0 then
     return {'superseded'}
 end
 local actual = redis.pcall('HGET', KEYS[1], ARGV[4])
-if type(actual) ~= 'string' then
-    actual = '0' -- there is none, or what is there is no document
+if type(actual) ~= 'string' or not string.match(actual, '^%d+$') then
+    actual = '0' -- there is none, or what is there is none
 end
 if actual ~= ARGV[3] then
     return {'conflict', actual}

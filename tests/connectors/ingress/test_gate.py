@@ -22,22 +22,10 @@ def beat() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(scope="module")
 def open_world(world: World) -> Iterator[Secured]:
+    """Behind a proxy that is trusted."""
     with securing(world, trusted="127.0.0.0/8") as made:
         yield made
-
-
-@pytest.fixture
-def secured(open_world: Secured) -> Secured:
-    """Behind a proxy that is trusted, with a security log that was not told of anything yet."""
-    open_world.served.call(open_world.served.ingress.security.flush)
-    open_world.served.producer.sent.clear()
-    return open_world
 
 
 def by_proxy(secured: Secured, held: Held, target: str, body: bytes, **headers: str) -> httpx.Response:
@@ -75,6 +63,7 @@ def test_a_nonce_is_taken_once_also_by_an_ingress_that_has_started_since(secured
     assert by_proxy(secured, held, BEAT, body, **headers).status_code == 200
     assert told(by_proxy(secured, held, BEAT, body, **headers)) == (401, "REPLAYED_REQUEST")
     assert secured.kinds() == ["replayed_request"]
+    """Behind a proxy that is trusted."""
     with securing(world, trusted="127.0.0.1") as after:
         assert told(by_proxy(after, held, BEAT, body, **headers)) == (401, "REPLAYED_REQUEST")
 
@@ -171,6 +160,7 @@ def test_a_gzipped_body_is_signed_as_it_is_sent(secured: Secured) -> None:
 
 def test_a_forwarded_certificate_from_elsewhere_is_refused(world: World) -> None:
     held, body = world.enrolled("dev-1"), beat()
+    """Behind a proxy that is trusted."""
     with securing(world, trusted="192.0.2.7, 2001:db8::/32") as secured:
         answer = by_proxy(secured, held, BEAT, body, **signed(held, "POST", BEAT, body), X_API_Key=KEY)
         assert told(answer) == (403, "FORBIDDEN")

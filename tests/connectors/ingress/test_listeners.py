@@ -3,7 +3,6 @@
 import socket
 import ssl
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 
 import msgspec
@@ -20,25 +19,6 @@ BEAT = "/v1/devices/dev-1/heartbeat"
 
 def beat(boot_id: str) -> bytes:
     return msgspec.json.encode(heartbeat(boot_id=boot_id))
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(scope="module")
-def open_world(world: World) -> Iterator[Secured]:
-    with securing(world) as made:
-        yield made
-
-
-@pytest.fixture
-def secured(open_world: Secured) -> Secured:
-    """With a security log that was not told of anything yet."""
-    open_world.served.call(open_world.served.ingress.security.flush)
-    open_world.served.producer.sent.clear()
-    return open_world
 
 
 def refused(client: TlsClient) -> None:

@@ -9,8 +9,13 @@ from uuid import uuid4
 import httpx
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from connectors.authority import profiles
 from connectors.kafka_log import KafkaLog
+from connectors.keys import der, key_hash
 from connectors.ports import Change
 from connectors.redis_store import RedisKeyedStore
 from connectors.registry import ConfluentRegistry
@@ -32,6 +37,7 @@ BEAT = f"/v1/devices/{DEVICE}/heartbeat"
 SECURITY = "fleet.security-events"
 LEDGER = TopicPartition("fleet.certificates", 0)
 LIMIT = 40
+DAY = 86_400_000_000  # microseconds
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +94,58 @@ def test_a_nonce_stays_spent_when_the_ingress_is_killed_and_starts_again(stack: 
     stack.wait_healthy("ingress")
     answer = by_proxy(stack, held, body, headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "REPLAYED_REQUEST")
-    kept = [event["kind"] for event in events(stack) if event["subject"] == DEVICE]
-    assert kept == ["replayed_request"]
+    (kept,) = told_of(stack, "replayed_request", 1)
+    assert kept["subject"] == DEVICE
+
+
+@pytest.mark.parametrize(
+    ("how", "kind"),
+    [
+        ("another body", "bad_signature"),
+        ("six minutes late", "stale_request"),
+        ("six minutes early", "stale_request"),
+    ],
+)
+def test_a_request_that_was_not_signed_so_and_now_is_refused_and_recorded(
+    stack: Stack, held: Held, how: str, kind: str
+) -> None:
+    off = {"six minutes late": -360.0, "six minutes early": 360.0}.get(how, 0.0)
+    body = beat()
+    headers = signed(held, "POST", BEAT, beat() if how == "another body" else body, off)
+    before = len(told_of(stack, kind))
+    answer = by_proxy(stack, held, body, headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, kind.upper())
+    assert len(told_of(stack, kind, before + 1)) == before + 1
+
+
+def test_an_expired_certificate_is_refused_and_recorded(stack: Stack, tmp_path: Path) -> None:
+    """It is in the ledger and its authority is the fleet's."""
+    made, now = pki.at(stack.settings), time.time_ns() // 1000
+    name, issuer = list(made.issuing().items())[-1]
+    key, serial = ec.generate_private_key(ec.SECP256R1()), x509.random_serial_number()
+    parent = profiles.Parent(issuer, pki.keys(stack.settings).signer(name), stack.settings.authority)
+    old = profiles.device(parent, DEVICE, key.public_key(), serial, profiles.life(now - 2 * DAY, 1))
+    stated = {"device_id": DEVICE, "key_hash": key_hash(der(key.public_key())).hex(), "not_after": now - DAY}
+    store = RedisKeyedStore(stack.settings.redis, VIEW)
+    position = store.positions(1)[LEDGER]
+    fields = changes({}, {"certificate": Newest((position,), stated)})
+    store.commit(1, LEDGER, position, position + 1, {f"{serial:x}": Change(0, fields)})
+    store.close()
+    file = tmp_path / "expired.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(private + b"".join(one.public_bytes(Encoding.PEM) for one in (old, issuer)))
+    client = TlsClient(stack.settings.data_port, made.trust.read_bytes(), tmp_path, Held.read(file))
+    reply = client.ask("POST", BEAT, beat())
+    assert (reply.status, reply.code) == (403, "CERTIFICATE_EXPIRED")
+    assert [event["device_id"] for event in told_of(stack, "expired_certificate", 1)] == [DEVICE]
+
+
+def told_of(stack: Stack, kind: str, least: int = 0) -> list[dict[str, Any]]:
+    """Security events of a kind; when there are as many as `least`, or after a while."""
+    until = time.monotonic() + 20
+    while len(found := [event for event in events(stack) if event["kind"] == kind]) < least and time.monotonic() < until:
+        time.sleep(0.1)
+    return found
 
 
 def test_the_key_of_tokens_outlives_the_process(stack: Stack, device: TlsClient) -> None:
@@ -132,8 +188,9 @@ def test_a_revoked_certificate_is_refused_on_a_connection_that_is_open(stack: St
     with device.connected() as connection:
         assert ask(connection, "POST", path).status == 200
         (loaded,) = store.load(1, [held.serial])
-        put = changes(loaded.document, {"revocation": Newest((1,), {"occurred_at": 1})})
-        store.commit(1, LEDGER, 1, 2, {held.serial: Change(loaded.revision, put)})
+        put = changes(loaded.document, {"revocation": Newest((9,), {"occurred_at": 1})})
+        position = store.positions(1)[LEDGER]
+        store.commit(1, LEDGER, position, position + 1, {held.serial: Change(loaded.revision, put)})
         revoked = time.monotonic()
         while (reply := ask(connection, "POST", path)).status == 200:
             assert time.monotonic() - revoked < 2.0

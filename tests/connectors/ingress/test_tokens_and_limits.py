@@ -1,7 +1,6 @@
 """Access tokens and rate limits at the gate, over real sockets."""
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -23,25 +22,6 @@ TOKEN = "/v1/devices/dev-1/token"
 
 def beat() -> bytes:
     return msgspec.json.encode(heartbeat(boot_id=uuid4().hex))
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(scope="module")
-def open_world(world: World) -> Iterator[Secured]:
-    with securing(world) as made:
-        yield made
-
-
-@pytest.fixture
-def secured(open_world: Secured) -> Secured:
-    """With a security log that was not told of anything yet."""
-    open_world.served.call(open_world.served.ingress.security.flush)
-    open_world.served.producer.sent.clear()
-    return open_world
 
 
 def told(answer: httpx.Response) -> tuple[int, str]:

@@ -40,7 +40,9 @@ class LogLookups:
 
     def _device(self, hardware_id: str) -> Device | None:
         found = None
-        for event in self._events():
+        for place, event in self._placed():
+            if isinstance(event, events.CertificateRecorded) and found is not None and event.hardware_id == hardware_id:
+                found = replace(found, recorded=place)
             if getattr(event, "hardware_id", None) != hardware_id:
                 continue
             if isinstance(event, events.SessionOpened):
@@ -61,9 +63,12 @@ class LogLookups:
         return found
 
     def _events(self) -> Iterator[Message]:
+        return (event for _, event in self._placed())
+
+    def _placed(self) -> Iterator[tuple[tuple[int, int], Message]]:
         for source, (first, end) in self._log.bounds([REGISTRATION_EVENTS]).items():
             for batch in self._log.read(source, first, end):
-                for value in batch.values:
+                for offset, value in zip(batch.offsets, batch.values, strict=True):
                     message = self._codec.decode(value)
                     if message is not None:
-                        yield message
+                        yield (source.partition, offset), message

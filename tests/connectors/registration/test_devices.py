@@ -120,6 +120,36 @@ def test_a_key_is_changed(running: World, alice: httpx.Client) -> None:
     forged = own(device, serial, "certificate/rotate", body | {"session_id": str(uuid4())})
     assert forged.status_code in (403, 409)
     assert forged.json()["code"]
+    # The answer was lost, and the idempotency key: the certificate before it is superseded, not revoked, and opens the door.
+    again = newest(device, serial)
+    assert again.status_code == 200, again.text
+    one, other = answer.json(), again.json()
+    assert {name: other[name] for name in KEPT} == {name: one[name] for name in KEPT}
+    assert alice.get(f"/v1/devices/{device.device_id}/certificate").json()["serial"] == one["serial"]
+
+
+KEPT = ("serial", "device_certificate", "ca_certificate", "not_after", "ledger", "sealed_key")
+
+
+def newest(device: Sender, serial: str) -> httpx.Response:
+    """What the device gets that asks for its newest certificate with another of its own."""
+    with httpx.Client(base_url=device.client.base_url, timeout=20) as client:
+        return client.get(f"/v1/devices/{device.device_id}/certificate", headers=device.headers(serial))
+
+
+def test_the_newest_certificate_is_for_its_device_and_its_owner(
+    running: World, alice: httpx.Client, bob: httpx.Client
+) -> None:
+    device, serial = registered(alice, "DEV-10")
+    path = f"/v1/devices/{device.device_id}/certificate"
+    assert newest(device, serial).json()["serial"] == serial
+    assert running.served.client.get(path).json()["serial"] == serial
+    for stranger in (bob.get(path), alice.get("/v1/devices/dev-NOBODY/certificate")):
+        assert (stranger.status_code, stranger.json()["code"]) == (404, "DEVICE_UNKNOWN")
+    begun = Sender(alice, "DEV-11")
+    assert begun.initiate().status_code == 201
+    none = running.served.client.get(f"/v1/devices/{begun.device_id}/certificate")
+    assert (none.status_code, none.json()["code"]) == (403, "CERTIFICATE_UNKNOWN")
 
 
 def test_a_device_is_given_back_and_registered_anew(running: World, alice: httpx.Client) -> None:

@@ -107,10 +107,40 @@ def test_a_view_that_lags_is_waited_for_a_little() -> None:
     assert 0.9 < time.monotonic() - started < 3
 
 
-def test_ids_that_no_registration_gave_are_not_looked_up() -> None:
-    views = Views({})
-    assert asyncio.run(ViewLookups(views).device("other")) is None
-    assert views.asked == 0
+def declared(device_id: str) -> tuple[str, dict[str, Any]]:
+    return "registered", {"device_id": device_id, "model": "M9"}
+
+
+def test_a_device_that_was_made_known_under_an_id_of_its_own_is_found_by_it() -> None:
+    state = {"registration": json.dumps({"hardware_id": "HW-9", "order": [1]})}
+    views = Views({"lab-1": state, "HW-9": document(declared("lab-1"))})
+    device = asyncio.run(ViewLookups(views).device("lab-1"))
+    assert device is not None
+    assert (device.device_id, device.hardware_id, device.model, device.owner, device.stage) == (
+        "lab-1", "HW-9", "M9", None, None,
+    )  # fmt: skip
+    views.documents["HW-9"] = document(declared("lab-1"), *(event for event, _, _ in LIFE[:4]))
+    device = asyncio.run(ViewLookups(views).device("lab-1"))
+    assert device is not None
+    assert (device.device_id, device.hardware_id, device.owner) == ("lab-1", "HW-9", "alice")
+    views.documents["HW-9"] = document(declared("lab-2"))
+    assert asyncio.run(ViewLookups(views).device("lab-1")) is None, "the machine goes by another id"
+
+
+def test_an_id_that_nobody_has_is_not_waited_for() -> None:
+    started = time.monotonic()
+    assert asyncio.run(ViewLookups(Views({})).device("other")) is None
+    assert time.monotonic() - started < 0.5
+
+
+def test_where_the_newest_certificate_was_recorded() -> None:
+    async def at(count: int) -> tuple[int, int] | None:
+        views = Views({"SN-1": document(*(event for event, _, _ in LIFE[:count]))})
+        found = await ViewLookups(views).device("dev-SN-1")
+        assert found is not None
+        return found.recorded
+
+    assert [asyncio.run(at(count)) for count in range(1, len(LIFE) + 1)] == [None, None, None, (3, 3), (3, 3), (3, 5), None]
 
 
 def test_a_store_that_is_away_is_told() -> None:

@@ -71,6 +71,26 @@ def test_the_listeners_certificate_is_renewed_when_due_and_when_names_change(set
     assert {str(name.value) for name in alternative.value} == {"127.0.0.1", "localhost", "fleet.test", "192.0.2.7"}
 
 
+def test_a_listener_opens_no_key_of_an_authority(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    knowing = Settings(data_dir=str(tmp_path), ca_passphrase="correct horse")
+    without = replace(knowing, ca_passphrase="")
+    made = pki.ensure(knowing)
+    shutil.move(made.folder / "keys", tmp_path / "away")
+    before = contents(made.folder)
+    assert pki.for_listeners(without) == made
+    shutil.move(tmp_path / "away", made.folder / "keys")
+    assert contents(made.folder).items() >= before.items()
+    other = replace(without, tls_names="fleet.test")  # due: and it can't be made here
+    assert pki.for_listeners(other) == made
+    assert "FLEETLOG_CA_PASSPHRASE opens them" in caplog.text
+    assert contents(made.folder)["server.pem"] == before["server.pem"]
+    assert not (made.folder / "passphrase").exists()
+    made.server.unlink()
+    with pytest.raises(SettingError, match="FLEETLOG_CA_PASSPHRASE opens them"):
+        pki.for_listeners(without)
+    assert pki.for_listeners(knowing).server.exists()
+
+
 def test_what_is_made_is_what_tls_takes(settings: Settings) -> None:
     made = pki.ensure(settings)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(made.clients))

@@ -1,17 +1,17 @@
 """Which services the settings ask for, and how."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from infra.settings import Settings, child_environment
+from infra.settings import SECRETS, Settings, child_environment
 from infra.stack import broker
 from infra.stack.service import StackError, levels
 from infra.stack.services import plan
 
 ALL = ["broker", "redis", "clickhouse", "registry", "registry-front", "topics", "schemas"]
-ALL += ["authority", "ingress", "worker-0", "worker-1"]
+ALL += ["pki", "authority", "ingress", "worker-0", "worker-1"]
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_choice_keeps_the_order_and_knows_all_workers(settings: Settings) -> N
 def test_what_needs_what(settings: Settings) -> None:
     order = [{service.name for service in level} for level in levels(plan(settings))]
     assert order == [
-        {"broker", "redis", "clickhouse"},
+        {"broker", "redis", "clickhouse", "pki"},
         {"registry", "topics"},
         {"registry-front"},
         {"schemas"},
@@ -79,6 +79,32 @@ def test_own_processes_get_the_settings_and_an_absolute_data_directory(settings:
 def test_no_password_is_on_a_command_line(settings: Settings) -> None:
     secret = replace(settings, clickhouse_password="hush", api_key="hush")
     assert not [service.name for service in plan(secret) if any("hush" in word for word in service.command)]
+
+
+def test_each_child_gets_the_secrets_that_it_needs_and_no_others(settings: Settings) -> None:
+    secret = replace(settings, **{name: f"hush {name}" for name in SECRETS if name != "redis_url"})
+    told = {
+        service.name: {name for name in SECRETS if f"hush {name}" in service.environment.values()}
+        for service in plan(secret)
+    }
+    of_keys = {"ca_passphrase", "pkcs11_pin"}
+    assert {name: found for name, found in told.items() if found} == {
+        "clickhouse": {"clickhouse_password"},
+        "pki": of_keys,
+        "authority": of_keys,
+        "ingress": {"api_key", "principals"},
+        "worker-0": {"clickhouse_password"},
+        "worker-1": {"clickhouse_password"},
+    }
+    outside = plan(replace(settings, redis_url="redis://:hush@elsewhere/0"))
+    knowing = {service.name for service in outside if "redis://:hush@elsewhere/0" in service.environment.values()}
+    assert knowing == {"authority", "ingress", "worker-0", "worker-1"}
+
+
+def test_whatever_sounds_like_a_secret_counts_as_one() -> None:
+    sounding = ("password", "passphrase", "secret", "pin", "key")
+    names = {field.name for field in fields(Settings) if field.name.rpartition("_")[2] in sounding}
+    assert names - {"tls_key"} <= set(SECRETS), "a new one is named in infra.settings.SECRETS"
 
 
 def test_a_child_gets_no_setting_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:

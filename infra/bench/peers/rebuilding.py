@@ -1,0 +1,96 @@
+"""One contestant of the bench of rebuilds, in a process of its own: `python -m infra.bench.peers.rebuilding KIND [VIEW
+PROCESSES]`, with the stack's settings in the environment. Prints JSON: records, seconds, seconds of CPU (of its child
+processes too), and the most memory that one process had, in megabytes."""
+
+import io
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import fastavro
+from confluent_kafka import Consumer, Message
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from infra import compose
+from infra.bench.topic import TOPIC
+from infra.rebuilds import Rebuilds
+from infra.settings import Settings, load
+from projections import device_state
+from projections.catalogue import find
+from projections.updates import changes
+from schemas import contract as contracts
+from schemas.codec import parsed
+from schemas.wire import PREFIX_BYTES
+
+FEW = 60_000
+"""Records that the fold of single records gets: all would take minutes, and its rate is the same all the way."""
+
+
+def consumed(settings: Settings, most: int | None = None) -> Iterator[list[Message]]:
+    """The topic's records as librdkafka hands them over."""
+    log = compose.log_reader(settings)
+    bounds = log.bounds([TOPIC])
+    log.close()
+    left = min(most or sys.maxsize, sum(end for _, end in bounds.values()))
+    options = {"bootstrap.servers": settings.kafka, "group.id": "bench-rebuild", "enable.auto.commit": False}
+    consumer = Consumer({**options, "fetch.queue.backoff.ms": 10, "queued.max.messages.kbytes": 65_536})
+    consumer.assign([KafkaPartition(source.topic, source.partition, 0) for source in bounds])
+    while left > 0:
+        messages = consumer.consume(min(left, 20_000), 0.1)
+        left -= len(messages)
+        yield messages
+    consumer.close()
+
+
+def bare(settings: Settings) -> int:
+    """Nothing is done with the records."""
+    return sum(len(messages) for messages in consumed(settings))
+
+
+def per_record(settings: Settings) -> int:
+    """Each record is decoded by fastavro and folded by itself, by the same definition of the view, into a dict."""
+    schema, documents, records = parsed(contracts.load().topics[TOPIC].record.schema), dict[str, dict[str, str]](), 0
+    for messages in consumed(settings, FEW):
+        for message in messages:
+            record = fastavro.schemaless_reader(io.BytesIO(message.value()[PREFIX_BYTES:]), schema)
+            made = device_state.updates(TOPIC, message.partition(), message.offset(), record)
+            document = documents.setdefault(record["device_id"], {})
+            document.update(changes(document, made))
+        records += len(messages)
+    return records
+
+
+def rebuilt(settings: Settings, view: str, processes: int) -> int:
+    """A version of a view, made ready; it stays beside the live one."""
+    with Rebuilds(settings, find(view), processes) as rebuilds:
+        version = rebuilds.rebuild(lambda progress: None)
+    return int(version.facts["records"])
+
+
+def measured(work: Callable[[], int]) -> dict[str, float]:
+    began, cpu = time.perf_counter(), _cpu()
+    records = work()
+    seconds, cpu = time.perf_counter() - began, _cpu() - cpu
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return {"records": records, "seconds": seconds, "cpu": cpu, "megabytes": most * 1024 / 1e6}
+
+
+def _cpu() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def main() -> None:
+    settings, kind = load(), sys.argv[1]
+    if kind == "rebuild":
+        view, processes = sys.argv[2], int(sys.argv[3])
+        figures = measured(lambda: rebuilt(settings, view, processes))
+    else:
+        figures = measured(lambda: {"bare": bare, "per_record": per_record}[kind](settings))
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

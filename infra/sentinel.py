@@ -1,0 +1,129 @@
+"""The drift sentinel of a worker: threads that look over the documents of the worker's partitions, and say and heal what
+they find (streams.sentinel)."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+
+import faust
+
+from connectors.ports import Away, Conflict, Superseded
+from infra import proof
+from infra.drift import Reports
+from infra.settings import Settings
+from projections.projection import KeyedProjection
+from schemas.log import TopicPartition
+from streams.failure import backoff
+from streams.heal import heal
+from streams.prove import Documents
+from streams.sentinel import Finding, Pace, Stopped, check_folds, check_hashes, owned_buckets
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 1.0  # between rounds, so that a small view does not keep the store busy
+STOP_SECONDS = 5.0
+
+Owned = Callable[[], Iterable[TopicPartition]]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A view of documents that a worker runs, and which partitions are its just now."""
+
+    projection: KeyedProjection
+    owned: Owned
+
+
+class Sentinel:
+    """One worker's. Two threads share `settings.sentinel_share` of a core."""
+
+    def __init__(self, settings: Settings, actor: str, watched: Iterable[Watched]) -> None:
+        self._settings, self._actor, self._watched = settings, actor, tuple(watched)
+        self._stop = Event()
+        self._threads: list[Thread] = []
+
+    def start(self) -> None:
+        if self._settings.sentinel_share <= 0 or not self._watched:
+            return
+        for name, round_of in (("hashes", self.hash_round), ("folds", self.fold_round)):
+            thread = Thread(target=self._run, args=(round_of,), name=f"sentinel-{name}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
+
+    def _run(self, round_of: Callable[[Watched, Pace, Reports], None]) -> None:
+        """Rounds over all views until it is stopped. What a store or broker that is away interrupts begins again later."""
+        pace = Pace(min(1.0, self._settings.sentinel_share) / 2, self._stop)
+        reports, tries = Reports(self._settings, self._actor), 0
+        try:
+            while True:
+                for watched in self._watched:
+                    tries = self._survived(lambda one=watched: round_of(one, pace, reports), tries)  # type: ignore[misc]
+                    pace.wait(backoff(tries) if tries else IDLE_SECONDS)
+        except Stopped:
+            return
+
+    def _survived(self, work: Callable[[], None], tries: int) -> int:
+        """How often in a row it was in vain."""
+        try:
+            work()
+        except (Away, Superseded, Conflict) as error:
+            log.info("the sentinel waits: %s", error)
+            return tries + 1
+        except ValueError as error:
+            log.warning("the sentinel can't fold: %s", error)
+            return tries + 1
+        return 0
+
+    def hash_round(self, watched: Watched, pace: Pace, reports: Reports) -> None:
+        """Check the documents of the worker's partitions against their hashes, once."""
+        with self._documents(watched) as (documents, buckets):
+            for finding in check_hashes(documents, buckets, pace):
+                self._deal_with(documents, [finding], reports)
+
+    def fold_round(self, watched: Watched, pace: Pace, reports: Reports) -> None:
+        """Fold their keys anew from the log, once."""
+        with self._documents(watched) as (documents, buckets):
+            for _, findings in check_folds(documents, buckets, self._settings.sentinel_keys, pace):
+                self._deal_with(documents, findings, reports)
+
+    @contextmanager
+    def _documents(self, watched: Watched) -> Iterator[tuple[Documents, list[int]]]:
+        """The live version and the buckets to look over: none of a version whose documents have no hashes."""
+        partitions = {source.partition for source in watched.owned()}
+        with proof.parts_of(self._settings, watched.projection) as parts:
+            documents = parts.documents
+            complete = documents.leaves.complete(documents.version)
+            yield documents, owned_buckets(documents, sorted(partitions)) if complete else []
+
+    def _deal_with(self, documents: Documents, findings: list[Finding], reports: Reports) -> None:
+        if not findings or documents.store.live() != documents.version:
+            return  # a version that is being dropped has neither documents nor hashes
+        view = documents.source.projection.name
+        news = [finding.key for finding in findings if reports.found(view, documents.version, finding)]
+        if self._settings.sentinel_heal and news:
+            for key, leaf in heal(documents, news).items():
+                reports.healed(view, documents.version, key, leaf)
+
+
+class SentinelService(faust.Service):  # type: ignore[misc]
+    """Runs a sentinel inside the worker's life."""
+
+    logger = logging.getLogger(f"{__name__}.Service")
+
+    def __init__(self, sentinel: Sentinel) -> None:
+        self._sentinel = sentinel
+        super().__init__()
+
+    async def on_start(self) -> None:
+        self._sentinel.start()
+
+    async def on_stop(self) -> None:
+        await asyncio.to_thread(self._sentinel.stop)
