@@ -1,9 +1,34 @@
 """What holds for all tests."""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import hypothesis
+import pytest
+
+from tests.folders import end_folders
+
+if TYPE_CHECKING:
+    from tests.shared_stack import SharedStack
 
 
 def pytest_configure() -> None:
     """A test's time is bounded as a whole (pytest-timeout); an example that is slow once, on a busy machine, is no fault."""
     hypothesis.settings.register_profile("fleetlog", deadline=None)
     hypothesis.settings.load_profile("fleetlog")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """After the fixtures of the module have ended, which may be lent something by the folder's."""
+    end_folders(item.config, nextitem and nextitem.path)
+
+
+@pytest.fixture(scope="session")
+def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SharedStack"]:
+    """Imports only here what costs the start of every run a second."""
+    from infra.stack.harness import running_stack
+    from tests.shared_stack import SERVICES, SharedStack
+
+    with running_stack(tmp_path_factory.mktemp("shared"), only=SERVICES) as stores:
+        yield SharedStack(stores)

@@ -1,7 +1,7 @@
 """A stack inside the calling process, on free ports, for tests, chaos runs and benches.
 
 `with running_stack(tmp_path, only=("broker", "registry")) as stack:` gives a Stack: stack.settings.kafka,
-stack.kill("broker"), stack.wait_healthy("broker") ...
+stack.kill("broker"), stack.wait_healthy("broker") ... `running_beside` starts only what another stack does not have.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from infra.settings import Settings
 from infra.stack import jars, state
 from infra.stack.child import Child
 from infra.stack.ports import free_ports
-from infra.stack.service import Service, StackError
+from infra.stack.service import Port, Service, StackError
 from infra.stack.services import plan
 from infra.stack.supervisor import Supervisor, Told, tell_nobody
 
@@ -33,13 +33,25 @@ class Stack:
     A name that the stack does not have is a KeyError.
     """
 
-    def __init__(self, settings: Settings, supervisor: Supervisor, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        supervisor: Supervisor,
+        loop: asyncio.AbstractEventLoop,
+        lent: Mapping[str, "Stack"] | None = None,
+    ) -> None:
+        """`lent`: the processes that belong to other stacks, by name; they are reached through this one too."""
         self.settings = settings
-        self._supervisor, self._loop = supervisor, loop
+        self._supervisor, self._loop, self._lent = supervisor, loop, dict(lent or {})
 
     @property
     def names(self) -> list[str]:
-        return list(self._supervisor.children)
+        return [*self._lent, *self._supervisor.children]
+
+    @property
+    def ports(self) -> dict[str, list[Port]]:
+        """Of each process of its own."""
+        return {name: list(child.service.ports) for name, child in self._supervisor.children.items()}
 
     def pid(self, name: str) -> int:
         """
@@ -77,18 +89,22 @@ class Stack:
 
     def stop(self, name: str) -> None:
         """Stop one process cleanly; it stays stopped."""
-        self._call(self._child(name).stop())
+        self._owner(name)._call(self._child(name).stop())
 
     def start(self, name: str, timeout: float = 60.0) -> None:
         """Start a stopped process; returns when it is healthy."""
-        self._call(self._supervisor.begin_again(name))
+        owner = self._owner(name)
+        owner._call(owner._supervisor.begin_again(name))
         self.wait_healthy(name, timeout)
 
     def log(self, name: str) -> Path:
         return self._child(name).log_path
 
+    def _owner(self, name: str) -> "Stack":
+        return self._lent.get(name, self)
+
     def _child(self, name: str) -> Child:
-        return self._supervisor.children[name]
+        return self._owner(name)._supervisor.children[name]
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -127,6 +143,24 @@ def running_stack(
 
 
 @contextmanager
+def running_beside(
+    beside: Stack, directory: Path, only: Sequence[str], workers: int = 1, settings: Settings | None = None
+) -> Iterator[Stack]:
+    """As `running_stack`, but what `beside` runs of it is used and not started: it stays as it is at the end, data and all.
+
+    Raises:
+        StackError: it cannot be started.
+    """
+    with free_settings(directory, workers, settings) as (chosen, spare_port):
+        lent = {service.name: beside for service in plan(chosen, only, spare_port) if service.name in beside.names}
+        taken = {port.setting: port.number for name, ports in beside.ports.items() if name in lent for port in ports}
+        chosen = replace(chosen, **taken)  # type: ignore[arg-type]  # these settings are numbers
+        own = [service for service in plan(chosen, only, spare_port) if service.name not in lent]
+        with run_services(own, chosen, lent=lent) as stack:
+            yield stack
+
+
+@contextmanager
 def free_settings(directory: Path, workers: int = 1, settings: Settings | None = None) -> Iterator[tuple[Settings, int]]:
     """`settings` with its data in `directory` and all ports free ones, kept until the end; and one more free port."""
     with free_ports(13 + workers) as ports:
@@ -154,15 +188,17 @@ def free_settings(directory: Path, workers: int = 1, settings: Settings | None =
 
 
 @contextmanager
-def run_services(services: Sequence[Service], settings: Settings, told: Told = tell_nobody) -> Iterator[Stack]:
-    """Any services, supervised in this process; stopped cleanly at the end.
+def run_services(
+    services: Sequence[Service], settings: Settings, told: Told = tell_nobody, lent: Mapping[str, Stack] | None = None
+) -> Iterator[Stack]:
+    """Any services, supervised in this process; stopped cleanly at the end. `lent` as in Stack.
 
     Raises:
         StackError: one does not become healthy, or a stack runs on this data directory already.
     """
     with state.lock(settings.data), _loop_in_thread() as loop:
         supervisor = Supervisor(services, settings.data, told)
-        stack = Stack(settings, supervisor, loop)
+        stack = Stack(settings, supervisor, loop, lent)
         try:
             stack._call(supervisor.start())
             yield stack

@@ -43,6 +43,7 @@ LOAD = LoadOptions(devices=30, rate=250.0)
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = Settings(session_timeout=TIMING.session, flush_seconds=0.5)
+    # A stack of its own: every process of it is killed and frozen, and all are to be as many as in a user's.
     with running_stack(tmp_path_factory.mktemp("chaos"), workers=2, settings=settings) as running:
         yield running
 

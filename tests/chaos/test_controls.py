@@ -22,6 +22,7 @@ KILLS = ("kill-both-workers", "kill-worker-repeatedly")
 def test_a_carrier_that_commits_the_position_before_it_writes_is_caught(tmp_path: Path) -> None:
     settings = Settings(session_timeout=TIMING.session, flush_seconds=0.5)
     rounds = [Round(0, "none", 1, (), 3.0), *schedule(7, MOST_ROUNDS, TIMING, KILLS)]
+    # A stack of its own: its workers are not those that a stack has.
     with running_stack(tmp_path, workers=2, settings=settings, change=in_place_of_worker) as stack:
         unharmed, *killed = play(rounds, stack, LoadOptions(devices=30, rate=250.0), Bounds(drain=45.0, settle=45.0))
     assert unharmed.passed, f"as long as nothing dies its views are right: {unharmed.problem}"

@@ -12,11 +12,12 @@ from connectors.dead_letters import KafkaDeadLetters
 from connectors.kafka_topics import KafkaTopics
 from connectors.memory_registry import MemoryRegistry
 from connectors.ports import Away, DeadLetter
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from schemas.codec import decode
 from schemas.contract import Contract, load
 from schemas.log import TopicPartition
 from schemas.wire import PREFIX_BYTES
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 SOURCE = TopicPartition("fleet.telemetry", 3)
@@ -28,8 +29,8 @@ def contract() -> Contract:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, contract: Contract) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("letters"), only=("broker",)) as running:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory, contract: Contract) -> Iterator[Stack]:
+    with shared_stack.lend(tmp_path_factory.mktemp("letters"), only=("broker",)) as running:
         KafkaTopics(running.settings.kafka).apply([contract.topics["fleet.dead-letters"]])
         yield running
 

@@ -18,9 +18,10 @@ from infra.device.calls import Refused
 from infra.device.keystore import PrivateKey
 from infra.device.registration import Bundle, Token
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from tests.e2e.registering import Door, claim, data_url, events, fresh, parts_of, showing, user
 from tests.infra.device.fake_fleet import Authority, bundle
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 PARTS = ("broker", "redis", "registry", "topics", "schemas", "authority", "ingress", "workers")
@@ -52,10 +53,10 @@ READING = {"metric": "t", "at": 1_700_000_000_000_000, "value": 1.0, "unit": "Ce
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     views = "device_state,registrations,certificates"  # those in Redis
     settings = Settings(limit_registrations=0, limit_heartbeats=0, limit_uploads=0, views=views)
-    with running_stack(tmp_path_factory.mktemp("certificates"), only=PARTS, settings=settings) as running:
+    with shared_stack.lend(tmp_path_factory.mktemp("certificates"), only=PARTS, settings=settings) as running:
         yield running
 
 

@@ -21,10 +21,11 @@ from confluent_kafka import Producer
 from infra import compose, view_status, views
 from infra.settings import child_environment
 from infra.simulator.journal import JournalWriter
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from projections.catalogue import CATALOGUE
 from projections.updates import payloads
 from tests.schemas.example_records import framed
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 DOCS = Path(__file__).parents[2] / "docs" / "views.md"
@@ -82,9 +83,9 @@ def register(writer: Writer, number: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     only = ("broker", "registry", "topics", "schemas", "redis", "clickhouse", "workers")
-    with running_stack(tmp_path_factory.mktemp("stack"), only=only) as running:
+    with shared_stack.lend(tmp_path_factory.mktemp("stack"), only=only) as running:
         writer = Writer(running)
         for number in range(DEVICES):
             register(writer, number)

@@ -13,12 +13,13 @@ from cryptography import x509
 
 from infra import pki
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from schemas.certificate_messages import CertificateIssued, CertificateRevoked
 from streams.ledger.machine import EVENTS
 from tests.connectors.ingress.tls_world import Held, Reply, TlsClient, ask
 from tests.connectors.ingress.uploads import heartbeat
 from tests.infra.authority.fleet import Fleet
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 PARTS = ("broker", "redis", "registry", "topics", "schemas", "authority", "ingress", "workers")
@@ -27,9 +28,9 @@ MOST_SECONDS = 2.0
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = Settings(views="certificates", limit_heartbeats=0)
-    with running_stack(tmp_path_factory.mktemp("revocation"), only=PARTS, settings=settings) as made:
+    with shared_stack.lend(tmp_path_factory.mktemp("revocation"), only=PARTS, settings=settings) as made:
         yield made
 
 

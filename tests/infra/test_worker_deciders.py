@@ -13,18 +13,19 @@ from confluent_kafka import Producer
 
 from infra import compose, deciders
 from infra.settings import SettingError, Settings, child_environment
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from schemas import contract as contracts
 from schemas.registration_commands import IssueClaimToken
 from schemas.registration_events import ClaimTokenIssued, CommandRepeated
 from streams.registration.definition import REGISTRATION
+from tests.shared_stack import SharedStack
 
 SERVICES = ("broker", "redis", "registry", "topics", "schemas", "workers")
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("worker"), SERVICES, settings=Settings(views="device_state")) as running:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with shared_stack.lend(tmp_path_factory.mktemp("worker"), SERVICES, settings=Settings(views="device_state")) as running:
         yield running
 
 

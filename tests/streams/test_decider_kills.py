@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
+from tests.shared_stack import SharedStack
 from tests.streams.toy import command_id, deposit, withdraw
 from tests.streams.toy_fleet import SESSION_SECONDS, Fleet
 
@@ -18,8 +19,8 @@ KEYS = [f"account-{number}" for number in range(40)]
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("deciders"), only=("broker", "redis")) as running:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with shared_stack.lend(tmp_path_factory.mktemp("deciders"), only=("broker", "redis")) as running:
         yield running
 
 

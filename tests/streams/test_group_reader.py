@@ -12,16 +12,17 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from connectors.group_options import GroupOptions
 from connectors.kafka_group import GroupReader
 from connectors.kafka_log import KafkaLog
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from schemas.log import Batch, TopicPartition
+from tests.shared_stack import SharedStack
 from tests.streams.members import PARTITIONS, Member, Shared, produce, slow_feed
 
 pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("broker"), only=("broker",)) as running:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with shared_stack.lend(tmp_path_factory.mktemp("broker"), only=("broker",)) as running:
         yield running
 
 

@@ -11,8 +11,9 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.kafka_log import KafkaLog
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from schemas.log import TopicPartition
+from tests.shared_stack import SharedStack
 from tests.streams.members import PARTITIONS, Member, Shared
 
 pytestmark = pytest.mark.stack
@@ -21,8 +22,8 @@ SEED = 20_261_121
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("broker"), only=("broker",)) as running:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with shared_stack.lend(tmp_path_factory.mktemp("broker"), only=("broker",)) as running:
         yield running
 
 

@@ -11,9 +11,10 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from connectors.memory import MemoryLog
 from infra.api_key import api_key
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from tests.connectors.ingress.real_topics import make_topics
 from tests.connectors.ingress.served import CONTRACT, KEY, PARTITIONS, options, serving
+from tests.shared_stack import SharedStack
 from tests.surfaces.fuzzing import SEED, Surface, fuzz, of_registration
 
 TOPICS = (*CONTRACT.topics, "free", "hidden")
@@ -43,9 +44,9 @@ def ingress_in_process(directory: Path) -> Iterator[Surface]:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     services = ("broker", "registry", "topics", "schemas", "ingress")
-    with running_stack(tmp_path_factory.mktemp("real"), only=services, settings=Settings(rest_topics="*")) as running:
+    with shared_stack.lend(tmp_path_factory.mktemp("real"), only=services, settings=Settings(rest_topics="*")) as running:
         make_topics(running, {"free": PARTITIONS})
         yield running
 

@@ -17,9 +17,10 @@ import pytest
 from connectors.kafka_log import KafkaLog
 from infra.api_key import api_key
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from tests.connectors.ingress.keyed import JSON_V2, PARTITIONS, body_of, replayed
 from tests.connectors.ingress.real_topics import make_topics
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 DOCUMENT = Path(__file__).parents[3] / "docs/idempotency.md"
@@ -32,10 +33,10 @@ DEADLINE = 2.0  # seconds; a broker that stands still for 3 s is fenced by its o
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = Settings(rest_topics="free,weather*", request_deadline=DEADLINE)
     services = ("broker", "registry", "topics", "schemas", "ingress")
-    with running_stack(tmp_path_factory.mktemp("keys"), only=services, settings=settings) as running:
+    with shared_stack.lend(tmp_path_factory.mktemp("keys"), only=services, settings=settings) as running:
         make_topics(running, dict.fromkeys(("free", "weather"), PARTITIONS))
         yield running
 

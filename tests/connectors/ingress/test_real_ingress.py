@@ -20,11 +20,12 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from connectors.registry import ConfluentRegistry
 from infra.api_key import api_key
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from schemas.codec import decode
 from schemas.wire import PREFIX_BYTES, schema_id
 from tests.connectors.ingress.real_topics import make_topics
 from tests.connectors.ingress.uploads import event, heartbeat, registration, telemetry
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 PATH = "/v1/devices/d-1/telemetry"
@@ -35,10 +36,10 @@ FREE = "free-topic"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     directory = tmp_path_factory.mktemp("ingress")
     services = ("broker", "registry", "topics", "schemas", "ingress")
-    with running_stack(directory, only=services, settings=Settings(rest_topics=FREE)) as running:
+    with shared_stack.lend(directory, only=services, settings=Settings(rest_topics=FREE)) as running:
         make_topics(running, {FREE: 6})
         yield running
 

@@ -23,7 +23,7 @@ from infra import pki
 from infra.bench.transport import DEVICE, PARTS, enrolled
 from infra.certificate_records import VIEW
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from projections.updates import Newest, changes
 from schemas.codec import Decoder
 from schemas.contract import load
@@ -31,6 +31,7 @@ from schemas.log import TopicPartition
 from schemas.wire import PREFIX_BYTES, schema_id
 from tests.connectors.ingress.tls_world import Held, TlsClient, ask, client_cert, signed
 from tests.connectors.ingress.uploads import heartbeat
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 BEAT = f"/v1/devices/{DEVICE}/heartbeat"
@@ -41,9 +42,9 @@ DAY = 86_400_000_000  # microseconds
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = Settings(trusted_proxy="127.0.0.1", limit_heartbeats=LIMIT)
-    with running_stack(tmp_path_factory.mktemp("listeners"), only=PARTS, settings=settings) as made:
+    with shared_stack.lend(tmp_path_factory.mktemp("listeners"), only=PARTS, settings=settings) as made:
         yield made
 
 

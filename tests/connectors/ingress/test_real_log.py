@@ -23,9 +23,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from connectors.registry import ConfluentRegistry
 from infra.api_key import api_key
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from tests.connectors.ingress.log_cases import Case, cases, next_of, records_of
 from tests.connectors.ingress.log_world import KEPT_FROM, OPEN, PARTITIONS, START, TOPICS, Seed, fill
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 DOCUMENT = (Path(__file__).parents[3] / "docs/reading.md").read_text("utf-8")
@@ -36,10 +37,10 @@ FLEET = ("fleet.device-events", "fleet.heartbeats", "fleet.telemetry")
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     services = ("broker", "registry", "topics", "schemas", "ingress")
     settings = Settings(rest_read=",".join([*OPEN, "compacted"]))
-    with running_stack(tmp_path_factory.mktemp("log"), only=services, settings=settings) as running:
+    with shared_stack.lend(tmp_path_factory.mktemp("log"), only=services, settings=settings) as running:
         servers = {"bootstrap.servers": running.settings.kafka}
         admin = AdminClient(servers)
         new = [NewTopic(name, PARTITIONS, config=FOR_EVER) for name in TOPICS]

@@ -9,10 +9,11 @@ import pytest
 
 from infra.api_key import api_key
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from schemas.contract import load
 from tests.connectors.ingress.real_topics import make_topics
 from tests.connectors.ingress.uploads import telemetry
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 FREE = "free-topic"
@@ -26,9 +27,9 @@ SUBJECTS = (f"{FREE}-value", TOPIC.subject(TOPIC.record))
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     services = ("broker", "registry", "topics", "schemas", "ingress")
-    with running_stack(tmp_path_factory.mktemp("away"), only=services, settings=Settings(rest_topics=FREE)) as running:
+    with shared_stack.lend(tmp_path_factory.mktemp("away"), only=services, settings=Settings(rest_topics=FREE)) as running:
         make_topics(running, {FREE: 1})
         yield running
 

@@ -15,9 +15,10 @@ from confluent_kafka.admin import AdminClient
 from connectors.kafka_questions import reachable
 from infra.api_key import api_key
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from tests.connectors.ingress.real_topics import make_topics
 from tests.connectors.ingress.rest_v2_cases import OPEN, PARTITIONS, Case, Record, cases
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 DOCUMENT = Path(__file__).parents[3] / "docs/kafka-rest.md"
@@ -27,10 +28,10 @@ EXAMPLE = re.compile(
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = Settings(rest_topics=",".join([*OPEN, "weather*"]), rest_manage="weather*")
     services = ("broker", "registry", "topics", "schemas", "ingress")
-    with running_stack(tmp_path_factory.mktemp("rest"), only=services, settings=settings) as running:
+    with shared_stack.lend(tmp_path_factory.mktemp("rest"), only=services, settings=settings) as running:
         make_topics(running, dict.fromkeys(("free", "hidden"), PARTITIONS))
         yield running
 

@@ -16,10 +16,11 @@ from connectors.ingress.access import Rights
 from infra import principals
 from infra.api_key import api_key
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from tests.connectors.ingress.curl import curls
 from tests.connectors.ingress.real_topics import make_topics
 from tests.connectors.ingress.v3_cases import OWNER, Case, Place, cases, principals_toml
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 DOCUMENT = Path(__file__).parents[3] / "docs/kafka-rest-v3.md"
@@ -34,14 +35,14 @@ COMMITTED = {
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     directory = tmp_path_factory.mktemp("v3")
     (directory / "principals.toml").write_text(principals_toml())
     settings = Settings(
         rest_topics=",".join([*OWNER.write, "weather-days"]), rest_manage=",".join([*OWNER.manage, "weather-days"])
     )
     services = ("broker", "registry", "topics", "schemas", "ingress")
-    with running_stack(directory, only=services, settings=settings) as running, ExitStack() as members:
+    with shared_stack.lend(directory, only=services, settings=settings) as running, ExitStack() as members:
         broker = running.settings.kafka
         make_topics(running, dict.fromkeys(("free", "hidden"), PARTITIONS))
         furnish(broker)

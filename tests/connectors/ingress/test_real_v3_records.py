@@ -21,9 +21,10 @@ from confluent_kafka.admin import AdminClient
 from connectors.registry import ConfluentRegistry
 from infra.api_key import api_key
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from tests.connectors.ingress.real_topics import make_topics
 from tests.connectors.ingress.v3_records_cases import OPEN, PARTITIONS, Case, Seen, cases, names_of
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 DOCUMENT = Path(__file__).parents[3] / "docs/kafka-rest-v3-records.md"
@@ -34,10 +35,10 @@ DEADLINE = 4.0  # seconds
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = Settings(rest_topics=",".join([*OPEN, "weather", "long", "numbers"]), request_deadline=DEADLINE)
     services = ("broker", "registry", "topics", "schemas", "ingress")
-    with running_stack(tmp_path_factory.mktemp("rest"), only=services, settings=settings) as running:
+    with shared_stack.lend(tmp_path_factory.mktemp("rest"), only=services, settings=settings) as running:
         make_topics(running, dict.fromkeys(("free", "hidden", "weather", "long", "numbers"), PARTITIONS))
         yield running
 

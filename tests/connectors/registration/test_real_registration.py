@@ -19,11 +19,12 @@ from joserfc.jwk import KeySet
 
 from infra.api_key import api_key
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from schemas import device_uri
 from tests.connectors.ingress.curl import curls
 from tests.connectors.ingress.uploads import heartbeat
 from tests.connectors.registration.devices import Sender, text
+from tests.shared_stack import SharedStack
 from tests.streams.registration.keyring import key
 
 pytestmark = pytest.mark.stack
@@ -33,9 +34,9 @@ PATH = "/v1/devices/claim-token"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = Settings(clickhouse_host="127.0.0.1", views="registrations,certificates", request_deadline=30)
-    with running_stack(tmp_path_factory.mktemp("registration"), only=SERVICES, settings=settings) as running:
+    with shared_stack.lend(tmp_path_factory.mktemp("registration"), only=SERVICES, settings=settings) as running:
         yield running
 
 

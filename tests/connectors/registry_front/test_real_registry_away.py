@@ -18,6 +18,7 @@ DEADLINE = 2.0
 @pytest.fixture(scope="module")
 def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = Settings(request_deadline=DEADLINE)
+    # A stack of its own: the front has a setting of its own.
     with running_stack(tmp_path_factory.mktemp("away"), only=("broker", "registry"), settings=settings) as running:
         yield running
 

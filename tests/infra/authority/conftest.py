@@ -1,32 +1,33 @@
 """One stack with an authority for all modules here."""
 
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from schemas.registration_commands import RecordCertificate
 from streams.ledger.machine import REGISTRATION
+from tests.folders import within_folder
 from tests.infra.authority.fleet import Fleet
+from tests.shared_stack import SharedStack
 
 SERVICES = ("broker", "redis", "registry", "topics", "schemas", "authority")
 
 
-@pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(
-        tmp_path_factory.mktemp("authority"), only=SERVICES, settings=Settings(ledger_head_seconds=3.0)
-    ) as running:
-        yield running
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest, shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    settings = Settings(ledger_head_seconds=3.0)
+    lent = shared_stack.lend(tmp_path_factory.mktemp("authority"), only=SERVICES, settings=settings)
+    return within_folder(request, Path(__file__).parent, lent)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def fleet(stack: Stack) -> Fleet:
     return Fleet(stack.settings)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def recorded(fleet: Fleet) -> RecordCertificate:
     """A certificate that was issued."""
     command = fleet.issue(1)

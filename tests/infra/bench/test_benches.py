@@ -11,7 +11,8 @@ import pytest
 from infra.bench import carrier, decode, memory, rest, sink
 from infra.bench.topic import READINGS, Fleet, fill
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 RECORDS, DEVICES = 6_000, 50
@@ -28,8 +29,8 @@ def check(result: dict[str, Any], bench: str, others: set[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("bench"), only=("broker",)) as stack:
+def broker(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with shared_stack.lend(tmp_path_factory.mktemp("bench"), only=("broker",)) as stack:
         fill(stack.settings.kafka, Fleet(RECORDS, DEVICES))
         yield stack
 

@@ -40,6 +40,7 @@ Command = Callable[..., Said]
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    # A stack of its own: the registry is to be empty.
     with running_stack(tmp_path_factory.mktemp("stack"), only=("broker", "registry", "topics")) as stack:
         yield stack
 

@@ -24,6 +24,7 @@ SCHEMA = {"type": "record", "name": "Kept", "fields": [{"name": "a", "type": "st
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    # A stack of its own: how it starts and goes on is what is tested.
     with running_stack(tmp_path_factory.mktemp("stack"), only=("broker", "redis", "registry")) as stack:
         create_topic(stack)
         yield stack
