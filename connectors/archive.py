@@ -104,11 +104,12 @@ class Archive:
             raise Damaged(f"{segment.name} is damaged: {len(data)} bytes whose hash is not the one in the manifest")
         return data
 
-    def records(self, source: TopicPartition, segment: Segment, deep: bool = False) -> Records:
-        """The records of a segment whose file has the hash that its entry names; `deep`: and whose records have the root."""
+    def records(self, source: TopicPartition, segment: Segment, deep: bool = False, with_headers: bool = True) -> Records:
+        """The records of a segment whose file has the hash that its entry names; `deep`: and whose records have the root,
+        which is over their headers too."""
         data = self.check_file(segment)
         try:
-            found = decoded(data, source, segment.first, segment.following)
+            found = decoded(data, source, segment.first, segment.following, deep or with_headers)
         except Damaged as damage:
             raise Damaged(f"{segment.name}: {damage}") from None
         if len(found) != segment.records:

@@ -34,20 +34,24 @@ class ArchivedLog:
         self._live, self._archive, self._batch_records = live, archive, batch_records
 
     def bounds(self, topics: Iterable[str]) -> dict[TopicPartition, tuple[int, int]]:
-        return {source: (self._low(source, low), end) for source, (low, end) in self._live.bounds(topics).items()}
+        live = self._live.bounds(topics)
+        trimmed = {source.topic for source, (low, _) in live.items() if low > 0}
+        manifests = {topic: self._manifest(topic) for topic in trimmed}
+        return {source: (_low(manifests.get(source.topic), source, low), end) for source, (low, end) in live.items()}
 
     def read(self, source: TopicPartition, start: int, stop: int) -> Iterator[Batch]:
-        return self._both(source, start, stop, self._live.read, Records.batch)
+        return self._both(source, start, stop, self._live.read, self._archived_batches)
 
     def records(self, source: TopicPartition, start: int, stop: int) -> Iterator[Records]:
         """See WholeLog."""
-        return self._both(source, start, stop, self._live.records, lambda records: records)
+        return self._both(source, start, stop, self._live.records, self._archived)
 
     def offset_at(self, source: TopicPartition, milliseconds: int) -> int:
         """An offset below which every record's timestamp is earlier."""
         low = self._live_low(source)
-        manifest = self._manifest(source.topic) if self._low(source, low) < low else None
-        for segment in manifest.covering(source.partition, 0, low) if manifest else ():
+        manifest = self._manifest(source.topic) if low else None
+        archived = manifest.covering(source.partition, _low(manifest, source, low), low) if manifest else ()
+        for segment in archived:
             if segment.newest is not None and segment.newest >= milliseconds:
                 return segment.first
         return self._live.offset_at(source, milliseconds)
@@ -61,7 +65,7 @@ class ArchivedLog:
         start: int,
         stop: int,
         live: Callable[[TopicPartition, int, int], Iterator[T]],
-        made_of: Callable[[Records], T],
+        archived: Callable[[TopicPartition, int, int], Iterator[T]],
     ) -> Iterator[T]:
         following = start
         while following < stop:
@@ -77,37 +81,39 @@ class ArchivedLog:
                     raise
             else:
                 return
-            for records in self._archived(source, following, min(low, stop), low):
-                yield made_of(records)
-                following = records.following
+            for piece in archived(source, following, min(low, stop)):
+                yield piece
+                following = piece.following
 
-    def _archived(self, source: TopicPartition, start: int, stop: int, low: int) -> Iterator[Records]:
-        """The records of [start, stop), which the archive must hold; the live log begins at `low`."""
+    def _archived_batches(self, source: TopicPartition, start: int, stop: int) -> Iterator[Batch]:
+        for records in self._archived(source, start, stop, with_headers=False):
+            yield records.batch()
+
+    def _archived(self, source: TopicPartition, start: int, stop: int, with_headers: bool = True) -> Iterator[Records]:
+        """The records of [start, stop), which the live log no longer holds, and the archive must."""
         manifest = self._manifest(source.topic)
         first, following = (0, 0) if manifest is None else manifest.span(source.partition)
         if manifest is None or not first <= start or following < stop:
             held = f"holds those from {first} to {following}" if following else "holds none of them"
             raise ValueError(
-                f"{source}: the log begins at offset {low}, it can't be read from {start}; "
+                f"{source}: the log begins at offset {self._live_low(source)}, it can't be read from {start}; "
                 f"the archive {self._archive} {held}"
             )
         for segment in manifest.covering(source.partition, start, stop):
-            records = self._archive.records(source, segment).between(start, stop)
+            records = self._archive.records(source, segment, with_headers=with_headers).between(start, stop)
             yield from records.pieces(self._batch_records)
 
     def _live_low(self, source: TopicPartition) -> int:
         return self._live.bounds([source.topic])[source][0]
 
-    def _low(self, source: TopicPartition, low: int) -> int:
-        """The first offset that can be read of a partition whose log begins at `low`."""
-        if low == 0:
-            return 0
-        manifest = self._manifest(source.topic)
-        if manifest is None:
-            return low
-        first, following = manifest.span(source.partition)
-        return min(first, low) if following >= low else low  # a break between the two: as if nothing were archived
-
     def _manifest(self, topic: str) -> Manifest | None:
         found = self._archive.manifest(topic)
         return None if found is None else found[0]
+
+
+def _low(manifest: Manifest | None, source: TopicPartition, low: int) -> int:
+    """The first offset that can be read of a partition whose log begins at `low`."""
+    if manifest is None:
+        return low
+    first, following = manifest.span(source.partition)
+    return min(first, low) if following >= low else low  # a break between the two: as if nothing were archived

@@ -50,12 +50,12 @@ class Admission:
         self._journal.registering(hardware_id)
         try:
             bundle = await self._joiner.join(device)
-        except Unreachable:
-            if stopping():
-                return Outcome.REFUSED
-            tally.joining -= 1
-            return Outcome.LATER
-        except (Refused, NotTrusted) as reason:
+        except (Unreachable, Refused, NotTrusted) as reason:
+            if isinstance(reason, Unreachable) or (isinstance(reason, Refused) and reason.later):
+                if stopping():
+                    return Outcome.REFUSED
+                tally.joining -= 1
+                return Outcome.LATER
             tally.errors[str(reason)] += 1
             tally.refused += 1
             return Outcome.REFUSED

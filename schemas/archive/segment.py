@@ -94,9 +94,9 @@ def encoded(records: Records) -> bytes:
     return file.getvalue()
 
 
-def decoded(data: bytes, source: TopicPartition, read_from: int, read_to: int) -> Records:
+def decoded(data: bytes, source: TopicPartition, read_from: int, read_to: int, with_headers: bool = True) -> Records:
     """The records of a container file, which the caller knows to cover [read_from, read_to) of a partition. No Python object
-    is made of a record beside its key and value, but where it has headers.
+    is made of a record beside its key and value, but of its headers; without them reading is about three times as fast.
 
     Raises:
         Damaged: it is no such file.
@@ -104,13 +104,13 @@ def decoded(data: bytes, source: TopicPartition, read_from: int, read_to: int) -
     try:
         if len(data) < _SMALL and _holds_none(data):  # of which polars says that it is no file
             return Records(source, range(read_from, read_from), [], [], [], [], read_from, read_to)
-        frame = pl.read_avro(io.BytesIO(data))
+        columns = None if with_headers else ["offset", "timestamp", "key", "value"]
+        frame = pl.read_avro(io.BytesIO(data), columns=columns)
         offsets = offsets_of(frame["offset"].to_list())
-        columns = [frame[name].to_list() for name in ("timestamp", "key", "value")]
-        headers = _headers(frame["headers"])
+        timestamps, keys, values = (frame[name].to_list() for name in ("timestamp", "key", "value"))
+        headers = _headers(frame["headers"]) if with_headers else [()] * len(offsets)
     except _REFUSALS as error:
         raise Damaged(f"no container file of archived records: {error}") from None
-    timestamps, keys, values = columns
     found = Records(source, offsets or range(read_from, read_from), timestamps, keys, headers, values, read_from, read_to)
     if offsets and not read_from <= offsets[0] <= offsets[-1] < read_to:
         raise Damaged(f"it holds the offsets {offsets[0]} to {offsets[-1]}, not those from {read_from} to below {read_to}")

@@ -197,7 +197,7 @@ def test_a_nonce_is_good_once(stack: Stack) -> None:
         return [await door.ask(CONFIRM, body, str(uuid4())) for _ in range(2)]
 
     (first, _), (second, said) = asyncio.run(play())
-    assert (first, second, said["code"]) == (200, 409, "SESSION_UNKNOWN"), said
+    assert (first, second, said["code"]) == (200, 404, "SESSION_UNKNOWN"), said
     assert refusals(stack, "once") == ["SESSION_UNKNOWN"], "it is recorded"
     assert counted(events(stack, LEDGER, "CertificateIssued"), "hardware_id")["once"] == 1
 

@@ -23,6 +23,8 @@ def test_a_segment_gives_back_every_byte(given_records: Records) -> None:
     assert (found.read_from, found.read_to) == (given_records.read_from, given_records.read_to)
     assert root(found) == root(given_records)
     assert encoded(found) == data
+    plain = decoded(data, SOURCE, given_records.read_from, given_records.read_to, with_headers=False)
+    assert (plain.values, plain.headers) == (found.values, [()] * len(found))
 
 
 @given(records())

@@ -88,6 +88,14 @@ def test_a_server_that_is_busy_is_asked_again(tmp_path: Path) -> None:
     assert (tally.registered, tally.refused, tally.joining, tally.unacknowledged) == (7, 0, 0, 0)
 
 
+def test_a_server_that_stays_busy_for_longer_than_all_tries_refuses_nobody(tmp_path: Path) -> None:
+    """As while a broker is away: the device begins its tries anew a while later."""
+    doors = FakeDoors(FakeIngress())
+    doors.fleet.refuse = lambda number: refusal("REG-010") if number <= 7 * (SOON.tries + 1) else None
+    tally, _ = simulate(replace(QUICK, seconds=4.0), tmp_path, doors)
+    assert (tally.registered, tally.refused, tally.joining, tally.unacknowledged) == (7, 0, 0, 0)
+
+
 def test_a_key_without_the_fleet_s_rights_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotJoined, match="answered with 401"):
         simulate(QUICK, tmp_path, FakeDoors(FakeIngress()), key="another key that is long enough")
