@@ -10,7 +10,7 @@ from projections.projection import KeyedProjection, Projection, RowProjection, w
 from schemas.log import TopicPartition
 from schemas.record_columns import BatchDecoder
 from schemas.row_bytes import row_hashes
-from streams.refold import Source, Until, refold, whole
+from streams.refold import Source, Until, read_up_to, refold, whole
 from streams.roots import Roots
 
 
@@ -45,7 +45,7 @@ def _chunks(
     low, _ = log.bounds([source.topic])[source]
     whole(source, low, projection.name)
     hashes: dict[int, list[bytes]] = {}
-    for batch in log.read(source, low, position):
+    for batch in read_up_to(log, source, (low, position, position)):
         frame = projection.rows(with_position(decoders[source.topic].decode(batch.values).frame, batch))
         made = list(canonical(projection.table, source, batch.begins, batch.following, frame).iter_rows())
         for row, hashed in zip(made, row_hashes(projection.table, made), strict=True):

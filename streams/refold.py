@@ -5,15 +5,15 @@ positions are read first (P), then each document atomically: whatever it holds b
 folds for each key the records up to the later of P and the document's own stamp, and must come to the same document.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from connectors.ports import Document, LogReader
+from connectors.ports import Away, Document, LogReader
 from projections.projection import KEY, KeyedProjection, with_position
 from projections.updates import changes
-from schemas.log import TopicPartition
+from schemas.log import Batch, TopicPartition
 from schemas.record_columns import BatchDecoder
 
 STAMP = "position."
@@ -61,6 +61,23 @@ def whole(source: TopicPartition, low: int, view: str) -> None:
         raise ValueError(f"{source}: the log begins at offset {low}, so {view} can't be verified from its beginning")
 
 
+def read_up_to(log: LogReader, source: TopicPartition, offsets: tuple[int, int, int]) -> Iterator[Batch]:
+    """The batches of a partition from the first of `offsets` up to the second.
+
+    Raises:
+        Away: it ended before the third, though everything below that was folded once: what was read is not the whole log.
+    """
+    start, stop, least = offsets
+    following = start
+    for batch in log.read(source, start, stop):
+        if batch.begins > following:
+            raise Away(f"{source}: the log was read up to {following}, and then from {batch.begins} on")
+        following = batch.following
+        yield batch
+    if following < min(least, stop):
+        raise Away(f"{source}: the log was read up to {following} only, not to {least}")
+
+
 def fold_on(
     source: Source, partition: TopicPartition, offsets: tuple[int, int], until: Until, scratch: dict[str, Document]
 ) -> None:
@@ -72,7 +89,8 @@ def fold_on(
         {KEY: list(stamps), "__stamp": list(stamps.values())}, schema={KEY: pl.String, "__stamp": pl.Int64}
     )
     only = None if until.only is None else pl.Series(KEY, list(until.only), pl.String).implode()
-    for batch in source.log.read(partition, start, max([position, *(stamp + 1 for stamp in stamps.values())])):
+    stop = max([position, *(stamp + 1 for stamp in stamps.values())])
+    for batch in read_up_to(source.log, partition, (start, stop, position)):
         frame = with_position(source.decoders[topic].decode(batch.values).frame, batch)
         keyed = projection.keyed(topic, frame)
         if only is not None:

@@ -18,7 +18,7 @@ from projections.projection import RowProjection, with_position
 from schemas.log import TopicPartition
 from schemas.record_columns import BatchDecoder
 from schemas.row_bytes import row_hashes
-from streams.refold import whole
+from streams.refold import read_up_to, whole
 from streams.roots import Roots
 from streams.runner import Runner
 from streams.verify import Verdict
@@ -104,7 +104,8 @@ def sample_rows(rows: Rows, keys: int) -> Verdict:
     for source, (low, _) in rows.log.bounds(rows.projection.topics).items():
         whole(source, low, rows.projection.name)
         implied: dict[str, list[bytes]] = {}
-        for batch in rows.log.read(source, low, positions.get(source, 0)):
+        position = positions.get(source, 0)
+        for batch in read_up_to(rows.log, source, (low, position, position)):
             frame = rows.projection.rows(with_position(rows.decoders[source.topic].decode(batch.values).frame, batch))
             frame = frame.filter(frame[table.key].is_in(chosen))
             made = list(canonical(table, source, batch.begins, batch.following, frame).iter_rows())
@@ -121,7 +122,8 @@ def _replay(rows: Rows, runner: Runner, positions: Mapping[TopicPartition, int])
     runner.start(bounds)
     for source, (low, _) in bounds.items():
         whole(source, low, rows.projection.name)
-        for batch in rows.log.read(source, low, positions.get(source, 0)):
+        position = positions.get(source, 0)
+        for batch in read_up_to(rows.log, source, (low, position, position)):
             runner.handle(batch)
 
 

@@ -20,6 +20,8 @@ from streams.refold import Until, refold
 
 FAULTS = {CHANGED: "changed", REMOVED: "removed", ADDED: "added", OTHERWISE: "otherwise"}
 BUCKETS_REMEMBERED = 100_000  # keys
+FEW, MANY = 100, 1_000  # documents of a step: more keep the store busy, fewer are not worth the question
+MOST_BUCKETS = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,14 @@ def owned_buckets(documents: Documents, partitions: Sequence[int]) -> list[int]:
 
 def check_hashes(documents: Documents, buckets: Sequence[int], pace: Pace) -> Iterator[Finding]:
     """A round over the documents of some buckets, and over all documents that have no hash."""
-    for start in range(0, len(buckets), AT_ONCE):
-        for kept in documents.leaves.kept(documents.version, buckets[start : start + AT_ONCE]):
+    start, size = 0, AT_ONCE
+    while start < len(buckets):
+        found = documents.leaves.kept(documents.version, buckets[start : start + size])
+        for kept in found:
             fault = fault_of(kept)
             if fault is not None:
                 yield Finding(kept.key, FAULTS[fault], _hash(kept), kept.leaf)
+        start, size = start + size, _next_size(size, len(found))
         pace.rest()
     mine = set(buckets)
     for key in documents.leaves.strangers(documents.version, documents.bucket_of):
@@ -103,17 +108,26 @@ def check_folds(documents: Documents, buckets: Sequence[int], keys: int, pace: P
         ValueError: the log no longer reaches back to its beginning.
     """
     paced = replace(documents, source=replace(documents.source, log=PacedLog(documents.source.log, pace)))
-    start = 0
+    start, size = 0, AT_ONCE
     while start < len(buckets):
         positions = documents.store.positions(documents.version)
         held: list[Kept] = []
         part = start
         while part < len(buckets) and len(held) < keys:
-            held += documents.leaves.kept(documents.version, buckets[part : part + AT_ONCE])
-            part += AT_ONCE
+            found = documents.leaves.kept(documents.version, buckets[part : part + size])
+            held += found
+            part, size = part + size, _next_size(size, len(found))
             pace.rest()
         yield _compared(paced, positions, held, frozenset(buckets[start:part]))
         start = part
+
+
+def _next_size(size: int, found: int) -> int:
+    """How many buckets to read in the next step, after one of `size` that held so many documents: of a small view most
+    buckets are empty."""
+    if found < FEW:
+        return min(2 * size, MOST_BUCKETS)
+    return max(size // 2, 1) if found > MANY else size
 
 
 def _compared(

@@ -89,8 +89,15 @@ def _as_of(seconds: float) -> dict[str, Any]:
     return as_of.run(seconds)
 
 
+def _proof(seconds: float) -> dict[str, Any]:
+    from infra.bench import proof
+
+    return proof.run(seconds)
+
+
 BENCHES: dict[str, tuple[Bench, float]] = {
     "carrier": (_carrier, 80.0),
+    "proof": (_proof, 30.0),
     "ingress": (_ingress, 60.0),
     "rest": (_rest, 50.0),
     "sink": (_sink, 60.0),

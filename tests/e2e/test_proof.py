@@ -16,9 +16,15 @@ import pytest
 import redis
 from clickhouse_driver import Client
 
+from infra import compose
 from infra.cli.main import main
-from infra.settings import child_environment
+from infra.settings import Settings, child_environment
 from infra.stack.harness import Stack, running_stack
+from schemas import contract as contracts
+from schemas.drift_messages import DRIFT_TOPIC, DriftFound, DriftHealed
+from schemas.log import TopicPartition
+from schemas.message_types import message_types
+from schemas.messages import Messages
 
 pytestmark = pytest.mark.stack
 VIEW = "device_state"
@@ -26,7 +32,7 @@ VIEW = "device_state"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("proof")) as running:
+    with running_stack(tmp_path_factory.mktemp("proof"), settings=Settings(sentinel_share=0.2)) as running:
         run = fleetlog(running, "simulate", "--for", "3s", "--devices", "20", "--seed", "7")
         assert run.returncode == 0, run.stdout + run.stderr
         assert fleetlog(running, "reconcile", "--wait", "60s").returncode == 0
@@ -176,3 +182,29 @@ def wait(seconds: float, condition: Any) -> None:
     while not condition():
         assert time.monotonic() < end, "did not come true in time"
         time.sleep(0.1)
+
+
+def test_the_sentinel_finds_a_flipped_byte_says_so_and_an_operator_heals_it(stack: Stack, documents: redis.Redis) -> None:
+    """Of 20 keys."""
+    key = some_key(documents, 2)
+    name = f"{VIEW}:v1:doc:{key}"
+    seen = documents.hget(name, "last_seen") or b""
+    documents.hset(name, "last_seen", seen[:-1] + bytes([seen[-1] ^ 1]))
+    wait(60, lambda: (key, "changed") in {(one.key, one.fault) for one in drift(stack) if isinstance(one, DriftFound)})
+    done = fleetlog(stack, "projection", "heal", VIEW, "--json")
+    assert list(json.loads(done.stdout)["healed"]) == [key], done.stderr
+    assert documents.hget(name, "last_seen") == seen
+    assert [one.key for one in drift(stack) if isinstance(one, DriftHealed)] == [key]
+    assert json.loads(fleetlog(stack, "projection", "heal", VIEW, key, "--json").stdout)["healed"] == {}
+    assert fleetlog(stack, "projection", "heal", "telemetry").returncode == 1
+
+
+def drift(stack: Stack) -> list[Any]:
+    topic, schemas = contracts.load().topics[DRIFT_TOPIC], compose.registry(stack.settings)
+    codec, log = Messages(topic, message_types(topic), schemas.register, schemas.schema), compose.log_reader(stack.settings)
+    source = TopicPartition(DRIFT_TOPIC, 0)
+    try:
+        batches = log.read(source, 0, log.bounds([DRIFT_TOPIC])[source][1])
+        return [codec.decode(value) for batch in batches for value in batch.values]
+    finally:
+        log.close()
