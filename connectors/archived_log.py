@@ -69,21 +69,21 @@ class ArchivedLog:
     ) -> Iterator[T]:
         following = start
         while following < stop:
-            low = self._live_low(source)
-            if following < low:
-                for piece in archived(source, following, min(low, stop)):
-                    yield piece
-                    following = piece.following
-                continue
+            # Where the log begins is asked for only when it refuses: mostly it has what is wanted, and a short read should
+            # not cost more questions than records.
             try:
                 for piece in live(source, following, stop):
                     yield piece
                     following = piece.following
             except ValueError:
-                if self._live_low(source) <= following:
+                low = self._live_low(source)
+                if low <= following:
                     raise
-                continue  # what was to be read next has just been deleted: the archive has it
-            return
+            else:
+                return
+            for piece in archived(source, following, min(low, stop)):
+                yield piece
+                following = piece.following
 
     def _archived_batches(self, source: TopicPartition, start: int, stop: int) -> Iterator[Batch]:
         for records in self._archived(source, start, stop, with_headers=False):

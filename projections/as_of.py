@@ -46,6 +46,9 @@ def timed(frame: pl.DataFrame) -> pl.DataFrame:
 
 def counting(frame: pl.DataFrame, moment: Moment) -> pl.DataFrame:
     """The records of a timed frame that count."""
+    latest = frame.select(pl.col(EVENT).max(), pl.col(RECEIVED).max()).row(0)
+    if frame.is_empty() or (latest[0] <= moment.at and latest[1] <= moment.known):
+        return frame  # mostly all do, and a filter would copy them
     return frame.filter((pl.col(EVENT) <= moment.at) & (pl.col(RECEIVED) <= moment.known))
 
 
@@ -63,9 +66,10 @@ class Touched:
 
 @dataclass(slots=True)
 class Delta:
-    """What stretches of the log do to the documents of a view."""
+    """What stretches of the log do to the documents of a view. Unless it is `timed`, it does not say when."""
 
     projection: KeyedProjection
+    timed: bool = False
     touched: dict[str, Touched] = field(default_factory=dict)
 
     def add(self, topic: str, frame: pl.DataFrame, keyed: pl.DataFrame | None = None) -> None:
@@ -74,20 +78,25 @@ class Delta:
         rows = self.projection.keyed(topic, plain) if keyed is None else keyed
         if rows.is_empty():
             return
-        latest = (
-            rows.select(KEY, "offset")
-            .join(frame.select("offset", EVENT, RECEIVED), on="offset")
-            .group_by(KEY)
-            .agg(pl.col(EVENT).max(), pl.col(RECEIVED).max())
-        )
-        times = {key: (event, received) for key, event, received in latest.iter_rows()}
+        times = _latest(frame, rows) if self.timed else {}
         for key, updates in self.projection.summarize(topic, rows).items():
-            event, received = times[key]
+            event, received = times.get(key, (0, 0))
             before = self.touched.get(key)
             if before is not None:
                 updates = merge((before.updates, updates))
                 event, received = max(before.event, event), max(before.received, received)
             self.touched[key] = Touched(updates, event, received)
+
+
+def _latest(frame: pl.DataFrame, rows: pl.DataFrame) -> dict[str, tuple[int, int]]:
+    """Of each key of `rows`, which are of the records of a timed frame, the latest event and received time."""
+    latest = (
+        rows.select(KEY, "offset")
+        .join(frame.select("offset", EVENT, RECEIVED), on="offset")
+        .group_by(KEY)
+        .agg(pl.col(EVENT).max(), pl.col(RECEIVED).max())
+    )
+    return {key: (event, received) for key, event, received in latest.iter_rows()}
 
 
 def kept(numbers: list[int], each: int = 4) -> set[int]:

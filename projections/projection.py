@@ -44,6 +44,9 @@ class KeyedProjection:
 
     `partitions`: of the view's topics (schemas/topics.toml); the documents' hashes are kept by them (projections.canonical).
 
+    `parks`: whether later records of a key wait for one that was set aside (streams.parking). With updates that commute they
+    need not: a record that is corrected is folded late at its own place, and the state is the same.
+
     A change of what the fold yields must raise `revision`.
     """
 
@@ -56,6 +59,7 @@ class KeyedProjection:
     records: Mapping[str, frozenset[str]] = field(default_factory=dict)
     partitions: int = 6
     key: str = "device"
+    parks: bool = False
     revision: int = 1
 
     def summary(self, topic: str, records: pl.DataFrame | Sequence[Row]) -> Summary:

@@ -1,7 +1,7 @@
 """Stretches of the log as frames that say when each record happened and was received: what snapshots and as-of fold."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -22,13 +22,18 @@ Wanted = Callable[[bytes | None, bytes | None], bool]
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Neighbouring records of a partition: [start, stop), as a timed frame, with the keys that they have in the log."""
+    """Neighbouring records of a partition: [start, stop), as batches and as a timed frame."""
 
     source: TopicPartition
     start: int
     stop: int
     frame: pl.DataFrame
-    keys: pl.DataFrame
+    batches: Sequence[Batch]
+
+    def keys(self) -> pl.DataFrame:
+        """The keys that the records have in the log (`__raw`), by offset."""
+        offsets = [offset for batch in self.batches for offset in batch.offsets]
+        return pl.DataFrame({"offset": offsets, "__raw": [key for batch in self.batches for key in batch.keys]}, schema=KEYS)
 
 
 KEYS = {"offset": pl.Int64, "__raw": pl.Binary}
@@ -68,11 +73,8 @@ class Frames:
 
     def _stretch(self, batches: list[Batch], start: int) -> Stretch:
         self.read += sum(map(len, batches))
-        frames = [self._frame(batch) for batch in batches]
-        keys = pl.DataFrame(
-            {"offset": [o for b in batches for o in b.offsets], "__raw": [k for b in batches for k in b.keys]}, schema=KEYS
-        )
-        return Stretch(batches[0].source, start, batches[-1].following, pl.concat(frames), keys)
+        frame = pl.concat([self._frame(batch) for batch in batches])
+        return Stretch(batches[0].source, start, batches[-1].following, frame, batches)
 
     def _frame(self, batch: Batch) -> pl.DataFrame:
         """Records that can't be decoded are left out, as in a rebuild."""

@@ -6,9 +6,10 @@ store. The workers notice and go on from the new version's own position.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from connectors.ports import ViewStore
+from schemas.columns import Fault
 from schemas.log import Batch, TopicPartition
 from streams.rebuild import Parts, Progress, chase
 from streams.runner import Records, Runner
@@ -96,6 +97,9 @@ class Unwritten:
 
     def positions(self, version: int) -> dict[TopicPartition, int]:
         return self._positions
+
+    def waiting(self, version: int, batch: Batch, faults: Sequence[Fault]) -> Sequence[Fault]:
+        return ()
 
     def write(self, version: int, batch: Batch, records: Records) -> None:
         """Nothing."""

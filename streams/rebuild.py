@@ -225,9 +225,9 @@ class _Watch:
     @contextmanager
     def life(self) -> Iterator[None]:
         """The building of a version: it says that it is being built, and at the end what became of it."""
-        now = str(time.time())
-        self._note({"state": State.BUILDING, "builder": self._builder, "heartbeat": now, "wanted": None, "reason": None})
+        begun = {"state": State.BUILDING, "builder": self._builder, "heartbeat": str(time.time())}
         try:
+            self._note({**begun, "wanted": None, "reason": None})  # in the try: Ctrl-C may come before it has its answer
             yield
         except TakenOver:
             raise

@@ -19,9 +19,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from connectors.chunks import Chunks, Range
 from connectors.corrections import CorrectedLog
 from connectors.leaves import Leaves
 from connectors.ports import KeyedStore, LogReader, Moved, RowStore, ViewStore
+from projections.canonical import CHUNK, EMPTY_CHUNK
 from projections.projection import KEY, KeyedProjection, Projection, RowProjection, with_position
 from schemas.corrections import FACT, Corrections, made_with
 from schemas.log import Batch, TopicPartition
@@ -32,6 +34,10 @@ from streams.runner import Runner
 MOST_ATTEMPTS = 200  # at a position that others move on
 
 Position = tuple[TopicPartition, int]
+
+
+class NeedsRebuild(Exception):
+    """The corrections can't be brought into the view while it goes on; the message says why. A rebuild can."""
 
 
 class Contended(Exception):
@@ -51,8 +57,8 @@ class Redriven:
 
 @dataclass(frozen=True)
 class Redrive:
-    """What it takes. `log` is the log as it lies there; `corrections_until(offset)` gives the corrections in force; `leaves`
-    are the documents' hashes, of a view of documents."""
+    """What it takes. `log` is the log as it lies there; `corrections_until(offset)` gives the corrections in force; `hashes`
+    are those of the documents, or of the chunks of rows, of `chunk` offsets each."""
 
     projection: Projection
     store: ViewStore
@@ -60,13 +66,15 @@ class Redrive:
     decoders: Mapping[str, BatchDecoder]
     make_runner: Callable[[int], Runner]
     corrections_until: Callable[[int], Corrections]
-    leaves: Leaves | None = None
+    hashes: Leaves | Chunks
+    chunk: int = CHUNK
 
     def run(self, until: int) -> Redriven:
         """Bring all corrections before the offset `until` of their topic into the live version.
 
         Raises:
             Away: a store, the broker or the registry does not answer.
+            NeedsRebuild: records wait in the view for others (KeyedProjection.parks).
             Contended: a position was moved by others all the time, or another version was promoted.
             TooBusy: documents were written to by others all the time.
             ValueError: the log no longer reaches back to the beginning.
@@ -76,6 +84,10 @@ class Redrive:
         before, after = self.corrections_until(made_with(self.store.facts(version))), self.corrections_until(until)
         changed = [position for position in changed_records(before, after) if position[0].topic in self.projection.topics]
         remade = 0
+        if changed and isinstance(self.projection, KeyedProjection) and self.projection.parks:
+            raise NeedsRebuild(
+                f"{self.projection.name}: records wait for those that are corrected, and are folded after them"
+            )
         if changed:
             self._pass(version, after, changed)
             if isinstance(self.projection, KeyedProjection):
@@ -109,8 +121,8 @@ class Redrive:
     ) -> int:
         keys = sorted({key for corrections in both for key in self.keys(projection, corrections, changed)})
         store: KeyedStore = self.store  # type: ignore[assignment]
-        assert self.leaves is not None
-        done = refold(projection, store, self.leaves, CorrectedLog(self.log, both[1]), self.decoders, keys)
+        leaves: Leaves = self.hashes  # type: ignore[assignment]
+        done = refold(projection, store, leaves, CorrectedLog(self.log, both[1]), self.decoders, keys)
         if done.version != version:
             raise Contended(f"{projection.name}: version {done.version} was promoted in place of {version} meanwhile")
         return len(done.replaced) + len(done.removed)
@@ -129,7 +141,18 @@ class Redrive:
             decoded = self.decoders[source.topic].decode(batch.values).frame
             rows = projection.rows(with_position(decoded, batch)) if len(decoded) else empty(projection)
             store.amend(version, source, batch.begins, rows)
+        self._hash_anew(version, {(source, offset // self.chunk) for source, offset in changed})
         return len(changed)
+
+    def _hash_anew(self, version: int, touched: Iterable[Position]) -> None:
+        """Work out the hashes of chunks of rows that are kept and are of other rows now."""
+        chunks: Chunks = self.hashes  # type: ignore[assignment]
+        kept = chunks.sealed(version)
+        for source, number in sorted(touched):
+            if number in kept.get(source, {}):
+                rows_of = Range(source, number * self.chunk, (number + 1) * self.chunk)
+                hashed = chunks.computed(version, rows_of, self.chunk).get(number, EMPTY_CHUNK)
+                chunks.seal(version, source, {number: hashed})
 
     def _records(self, corrections: Corrections, of: Sequence[Position]) -> Iterable[tuple[TopicPartition, Batch]]:
         """Each record as it counts, as a batch of its own, which is empty where the record does not count."""

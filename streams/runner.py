@@ -7,7 +7,7 @@ written together with the position behind it, on the condition that the stored p
 at, so that neither a crash, nor a retry, nor a second owner can lose a record or count it twice.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from threading import Lock
@@ -23,6 +23,7 @@ from schemas.columns import Fault
 from schemas.log import Batch, TopicPartition
 from schemas.record_columns import BatchDecoder
 from streams.limits import BadRecordGauge, Limit
+from streams.parking import Parking
 
 # A document that two partitions touch at once is folded again; more often than this in a row is not contention.
 MOST_CONFLICTS = 50
@@ -65,6 +66,9 @@ class Writer(Protocol):
 
     def positions(self, version: int) -> dict[TopicPartition, int]: ...
 
+    def waiting(self, version: int, batch: Batch, faults: Sequence[Fault]) -> Sequence[Fault]:
+        """Records that are set aside because they wait for one that is at fault."""
+
     def write(self, version: int, batch: Batch, records: Records) -> None: ...
 
 
@@ -74,9 +78,13 @@ class KeyedWriter:
     def __init__(self, projection: KeyedProjection, store: KeyedStore) -> None:
         self._projection, self._store = projection, store
         self._bucket_of = lru_cache(KEYS_REMEMBERED)(partial(bucket_of, partitions=projection.partitions))
+        self._parking = Parking(store) if projection.parks else None
 
     def positions(self, version: int) -> dict[TopicPartition, int]:
         return self._store.positions(version)
+
+    def waiting(self, version: int, batch: Batch, faults: Sequence[Fault]) -> Sequence[Fault]:
+        return () if self._parking is None else self._parking.waiting(version, batch, faults)
 
     def write(self, version: int, batch: Batch, records: Records) -> None:
         summary = self._projection.summary(batch.source.topic, records)
@@ -110,6 +118,9 @@ class RowWriter:
     def positions(self, version: int) -> dict[TopicPartition, int]:
         return self._store.positions(version)
 
+    def waiting(self, version: int, batch: Batch, faults: Sequence[Fault]) -> Sequence[Fault]:
+        return ()
+
     def write(self, version: int, batch: Batch, records: Records) -> None:
         assert isinstance(records, pl.DataFrame)
         rows = self._projection.rows(records)
@@ -118,6 +129,13 @@ class RowWriter:
         except Moved as moved:
             if moved.actual != batch.following:
                 raise
+
+
+def without(records: Records, offsets: Collection[int]) -> Records:
+    """What was read, but for some records."""
+    if isinstance(records, pl.DataFrame):
+        return records.filter(~pl.col("offset").is_in(list(offsets)))
+    return [row for row in records if row["offset"] not in offsets]
 
 
 def writer(projection: Projection, store: KeyedStore | RowStore) -> Writer:
@@ -190,6 +208,10 @@ class Runner:
             raise Gap(f"{batch.source}: the log goes on at {fresh.begins}, the view stands at {stand.following}")
         records, faults = self._read(fresh)
         gauge = self._gauge(batch.source).check(len(fresh), [fault.index for fault in faults])
+        waiting = self._writer.waiting(stand.version, fresh, faults)
+        if waiting:
+            records = without(records, {fresh.offsets[fault.index] for fault in waiting})
+            faults = sorted((*faults, *waiting), key=lambda fault: fault.index)
         self._set_aside(fresh, faults)
         self._writer.write(stand.version, fresh, records)
         self._gauges[batch.source] = gauge

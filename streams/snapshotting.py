@@ -78,12 +78,12 @@ def make(parts: Parts, now: int) -> Head:
     """Make a snapshot of all that the log holds at present. `now`: microseconds since 1970 UTC.
 
     Raises:
-        LogTooShort: retention removed what the newest snapshot does not hold.
-        Unusable: the newest snapshot was damaged; it is named, and has to be dropped.
+        LogTooShort: retention removed what the newest snapshot that is whole does not hold.
+        Unusable: that one was removed or damaged meanwhile.
     """
     projection, bounds = parts.projection, parts.log.bounds(parts.projection.topics)
     heads, _ = usable(parts, bounds)
-    before = heads[0] if heads else None
+    before = next((head for head in heads if _whole(parts.snapshots, head)), None)
     growth = _Growth(projection, before, {topic: _count(bounds, topic) for topic in projection.topics})
     frames = Frames(parts.log, parts.decoders)
     for source, (low, end) in bounds.items():
@@ -107,6 +107,14 @@ def make(parts: Parts, now: int) -> Head:
         routed=growth.routed,
     )
     return parts.snapshots.save(head, merged(parts.snapshots.entries(before) if before else iter(()), growth.delta))
+
+
+def _whole(snapshots: ViewSnapshots, head: Head) -> bool:
+    try:
+        snapshots.check(head)
+    except Unusable:
+        return False
+    return True
 
 
 def thin(snapshots: ViewSnapshots, view: str) -> list[int]:
@@ -160,7 +168,7 @@ class _Growth:
     _placed: set[tuple[TopicPartition, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.delta = Delta(self.projection)
+        self.delta = Delta(self.projection, timed=True)
         self.spans = dict(self.before.spans) if self.before else {}
         self.routed = dict(self.before.routed) if self.before else {}
 
@@ -178,7 +186,7 @@ class _Growth:
         topic = stretch.source.topic
         if not self.routed.setdefault(topic, True):
             return
-        both = keyed.select(KEY, "offset").join(stretch.keys, on="offset", how="left")
+        both = keyed.select(KEY, "offset").join(stretch.keys(), on="offset", how="left")
         if not both.select(pl.col("__raw").eq_missing(pl.col(KEY).cast(pl.Binary)).all()).item():
             self.routed[topic] = False
             return

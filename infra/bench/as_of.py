@@ -81,8 +81,8 @@ def run(seconds: float, records: int = RECORDS, devices: int = DEVICES, since: i
         last = Moment(*[FIRST_MOMENT + 1_000 * records] * 2)
         detail = _fleet(with_it, without, records, last)
         made = _took(lambda: make(replace(with_it, log=_Earlier(with_it.log, 1 - since / records)), 2))[0]
-        moments = [Moment(at, at) for at in range(last.at - 1_000 * since, last.at, 997_000)]
-        ours, theirs = _devices(AsOf(with_it), AsOf(without), moments, devices, seconds)
+        moments = [Moment(at, at) for at in range(last.at - 1_000 * since, last.at, 17 * since)]
+        ours, theirs, processor = _devices(AsOf(with_it), AsOf(without), moments, devices, seconds)
         with_it.log.close()
     about = {"records": records, "devices": devices, "records_since_the_snapshot": since, "devices_asked_for": len(ours)}
     return Figures(
@@ -94,7 +94,13 @@ def run(seconds: float, records: int = RECORDS, devices: int = DEVICES, since: i
         targets={"at_most": 1.0},
         smaller_is_better=True,
         about=ABOUT,
-        detail={**about, "slowest_ms": max(ours), **detail, "seconds_to_make_the_later_snapshot": made},
+        detail={
+            **about,
+            "slowest_ms": max(ours),
+            "processor_ms": processor,
+            **detail,
+            "seconds_to_make_the_later_snapshot": made,
+        },
     ).result()
 
 
@@ -125,13 +131,14 @@ def _parts(stack: Stack, directory: Path) -> tuple[Parts, Parts]:
 
 def _devices(
     ours: AsOf, theirs: AsOf, moments: list[Moment], devices: int, seconds: float
-) -> tuple[list[float], list[float]]:
-    """Milliseconds of each question, both ways; the first of each warms up."""
-    until, found = time.monotonic() + seconds, (list[float](), list[float]())
+) -> tuple[list[float], list[float], float]:
+    """Milliseconds of each question, both ways (the first of each warms up); and how many of ours are processor time."""
+    until, found, processor = time.monotonic() + seconds, (list[float](), list[float]()), list[float]()
     for number, moment in enumerate(moments * 20):
         key = f"device-{number * 7919 % devices:06}"
-        took, _, (document, _) = _took(partial(ours.document, key, moment))
+        took, cpu, (document, _) = _took(partial(ours.document, key, moment))
         found[0].append(took * 1e3)
+        processor.append(cpu * 1e3)
         if number % 20 == 0:
             took, _, (expected, _) = _took(partial(theirs.document, key, moment))
             found[1].append(took * 1e3)
@@ -139,7 +146,7 @@ def _devices(
                 raise RuntimeError(f"{key} is another one without the snapshot, at {moment}")
         if time.monotonic() > until and len(found[1]) > 1:
             break
-    return found[0][1:], found[1][1:]
+    return found[0][1:], found[1][1:], median(processor[1:])
 
 
 def _took(work: Callable[[], T]) -> tuple[float, float, T]:

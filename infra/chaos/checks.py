@@ -73,13 +73,15 @@ class Checks:
         return self._proof("exact", "reconcile", "--json")
 
     def verify(self) -> dict[str, Any]:
-        """The reports of `fleetlog projection verify --all` and `fleetlog decider verify`.
+        """The reports of `fleetlog projection verify --all`, `fleetlog decider verify` and `fleetlog ledger verify`.
 
         Raises:
-            NotProven: a view is not equal to what the log implies, a command was not decided once, or there is no report.
+            NotProven: a view is not equal to what the log implies, a command was not decided once, the ledger is not as it
+                was signed, or there is no report.
         """
         views = self._proof("equal", "projection", "verify", "--all", "--json")
-        return views | self._proof("equal", "decider", "verify", "--json")
+        decided = self._proof("equal", "decider", "verify", "--json")
+        return views | decided | {"ledger": self._proof("valid", "ledger", "verify", "--json")}
 
     def _proof(self, verdict: str, *arguments: str) -> dict[str, Any]:
         name = " ".join(("fleetlog", *arguments))

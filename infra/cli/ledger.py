@@ -176,6 +176,7 @@ def _verified(found: "Replay") -> dict[str, Any]:
     faults = [{"offset": fault.offset, "detail": fault.detail} for fault in found.faults]
     tree = found.state.tree
     return {
+        "valid": not faults,
         "leaves": tree.size,
         "heads": found.heads,
         "certificates": len(found.state.certificates),

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from connectors.redis_leaves import RedisLeaves
 from infra import compose
 from infra.repair.desk import Desk
 from infra.settings import Settings
+from infra.views import rebuild_view
 from projections.catalogue import CATALOGUE
-from projections.projection import KeyedProjection, Projection
+from projections.projection import Projection
 from schemas.corrections import Corrections, made_with
 from schemas.places import Place
-from streams.redrive import Redrive, changed_records
+from streams.redrive import NeedsRebuild, Redrive, changed_records
 from streams.runner import Runner
 
 
@@ -78,10 +78,8 @@ def redrive(settings: Settings, projection: Projection, until: int) -> Outcome:
     with Desk(settings) as desk, ExitStack() as opened:
         store = compose.store(settings, projection)
         opened.callback(store.close)
-        leaves = None
-        if isinstance(projection, KeyedProjection):
-            leaves = RedisLeaves(settings.redis, projection.name)
-            opened.callback(leaves.close)
+        hashes = compose.hashes(settings, projection)
+        opened.callback(hashes.close)
         decoders = compose.decoders(projection, desk.contract, desk.registry)
         letters = compose.dead_letters(settings, desk.contract, desk.registry)
         make: Callable[[int], Runner] = compose.runner_maker(settings, projection, store, decoders, letters)
@@ -91,5 +89,9 @@ def redrive(settings: Settings, projection: Projection, until: int) -> Outcome:
 
         if store.live() not in store.versions():  # nothing was ever folded into it
             return Outcome(projection.name, store.live(), made_with(store.facts(store.live())), 0, 0)
-        done = Redrive(projection, store, desk.log, decoders, make, corrections, leaves).run(until)
-        return Outcome(projection.name, done.version, done.corrections, done.records, done.remade)
+        try:
+            done = Redrive(projection, store, desk.log, decoders, make, corrections, hashes).run(until)
+            return Outcome(projection.name, done.version, done.corrections, done.records, done.remade)
+        except NeedsRebuild:
+            version, records = rebuild_view(settings, projection, lambda progress: None)
+            return Outcome(projection.name, version, made_with(store.facts(version)), records, records)

@@ -13,6 +13,7 @@ from connectors.archive import Archive, Overtaken
 from connectors.archived_log import ArchivedLog
 from connectors.objects import MemoryObjects
 from schemas.archive.segment import Damaged
+from schemas.log import TopicPartition
 from streams.archive_check import check
 from streams.archiving import BrokenOff, archived_ends, usable_mark
 from tests.streams.archives import (
@@ -279,3 +280,16 @@ def test_a_mark_is_of_use_when_all_its_ends_are_archived() -> None:
     assert usable.groups == {"fleetlog.toy": {f"{TOPIC}/0": 5}}
     archiver(log, archive, group=12).run([TOPIC], all_of_it=True)
     assert [mark.groups["fleetlog.toy"][f"{TOPIC}/0"] for mark in archive.marks()] == [12]
+
+
+def test_a_read_of_what_the_log_has_costs_no_further_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = random_log(8)
+
+    def refused(topics: object) -> dict[TopicPartition, tuple[int, int]]:
+        raise AssertionError("where the log begins is of no interest")
+
+    end = log.bounds([TOPIC])[SOURCES[0]][1]
+    monkeypatch.setattr(log, "bounds", refused)
+    assert [
+        offset for batch in ArchivedLog(log, Archive(MemoryObjects())).read(SOURCES[0], 0, end) for offset in batch.offsets
+    ]

@@ -264,6 +264,17 @@ def test_bad_records_are_left_out() -> None:
     assert fleet(made, Moment(9, 9))["dev-1"]["count.telemetry"] == "1"
 
 
+def test_a_snapshot_is_made_from_the_newest_that_is_whole() -> None:
+    made = parts()
+    write(made, [telemetry("dev-1", number) for number in range(3)], {0, 1})
+    (newest, older), _ = made.snapshots.heads("device_state")
+    assert isinstance(made.snapshots, MemoryViewSnapshots)
+    made.snapshots.damage(newest)
+    head = make(made, 9)
+    assert (head.number, head.records, older.records) == (3, 3, 1)
+    assert fleet(made, Moment(9, 9))["dev-1"]["count.telemetry"] == "3"
+
+
 def test_snapshots_far_back_are_fewer() -> None:
     made = parts()
     write(made, [telemetry("dev-1", number) for number in range(100)], set(range(100)))

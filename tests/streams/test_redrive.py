@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from connectors.corrections import CorrectedLog
 from connectors.memory import MemoryDeadLetters, MemoryKeyedStore, MemoryLog, MemoryRowStore
+from connectors.memory_chunks import MemoryChunks
 from connectors.memory_leaves import MemoryLeaves
 from connectors.ports import Change, Loaded
 from projections.catalogue import DEVICE_STATE
@@ -17,6 +18,7 @@ from schemas.correction_messages import Correction
 from schemas.corrections import MisplacedCorrection, made_with
 from schemas.log import TopicPartition
 from streams.redrive import Redrive, Redriven
+from streams.row_proof import Rows, prove_rows, row_roots
 from streams.runner import Runner, writer
 from streams.verify import verify_keyed, verify_rows
 from tests.schemas.corrections import patched, skipped, withdrawn
@@ -26,6 +28,7 @@ from tests.streams.test_rebuild_and_verify import DECODERS, ENDLESS, fold, maker
 from tests.streams.test_runner import EVENTS, ROWS, Log
 
 SOURCE = TopicPartition("fleet.telemetry", 0)
+CHUNK = 2
 
 
 def redrive(
@@ -34,8 +37,8 @@ def redrive(
     def make(version: int) -> Runner:
         return Runner(projection, writer(projection, store), DECODERS, ENDLESS, version, MemoryDeadLetters())
 
-    leaves = MemoryLeaves(store) if isinstance(store, MemoryKeyedStore) else None
-    made = Redrive(projection, store, log, DECODERS, make, lambda end: index(corrections, end), leaves)
+    hashes = MemoryLeaves(store) if isinstance(store, MemoryKeyedStore) else MemoryChunks(store)
+    made = Redrive(projection, store, log, DECODERS, make, lambda end: index(corrections, end), hashes, CHUNK)
     return made.run(len(corrections) if until is None else until)
 
 
@@ -75,7 +78,11 @@ def test_rows_too_also_when_a_correction_is_taken_back(made: tuple[Log, Damage],
     fold(ROWS, right, should)
     fold(ROWS, as_it_lies, is_so)
     fold(ROWS, store, is_so, random.Random(seed))
+    row_roots(store, MemoryChunks(store), 1, CHUNK)  # hashes of chunks are kept from now on
     redrive(ROWS, store, is_so, corrections)
+    own = CorrectedLog(is_so, index(corrections, len(corrections)))
+    proven = Rows(ROWS, store, MemoryChunks(store), own, DECODERS, 1)
+    assert prove_rows(proven, maker(ROWS, store), CHUNK).differing == ()
     fold_on(ROWS, store, is_so)
     assert store.digests(1, store.positions(1)) == right.digests(1, right.positions(1))
     assert verify_rows(ROWS, store, CorrectedLog(is_so, index(corrections, len(corrections))), maker(ROWS, store)).equal

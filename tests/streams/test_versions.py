@@ -3,7 +3,7 @@ and what is live, rebuilt or resumed is the same."""
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -16,7 +16,6 @@ from projections import device_state
 from projections.catalogue import DEVICE_STATE
 from schemas.log import Batch, TopicPartition
 from streams.folding import Stalled
-from streams.pieces import Size, pieces
 from streams.promotion import earlier, promotable, promote, rollback
 from streams.rebuild import CLOSE, Interrupted, Parts, Progress, TakenOver, begin, behind, build, rebuild, resumable
 from streams.versions import Refused, State, ask, drop, versions_of
@@ -81,30 +80,6 @@ def test_a_rebuild_that_is_killed_anywhere_any_number_of_times_comes_to_the_same
     fold(projection, store, kept)
     assert content(store, number) == content(store, 1)
     assert states(store)[1] is State.RETIRED
-
-
-@given(st.lists(st.integers(0, 3), max_size=20), st.integers(1, 6), st.integers(1, 4))
-def test_pieces_hold_the_same_records_in_order(holes: list[int], records: int, batch: int) -> None:
-    kept = MemoryLog({SOURCE.topic: 1}, batch_records=batch)
-    for number, hole in enumerate(holes):
-        kept.skip(SOURCE, hole)
-        kept.append(SOURCE, str(number % 5).encode(), str(number).encode())
-    end = kept.bounds([SOURCE.topic])[SOURCE][1]
-    small, large = list(kept.read(SOURCE, 0, end)), list(pieces(kept.read(SOURCE, 0, end), Size(records=records)))
-    for taken in ("offsets", "keys", "values"):
-        assert [one for b in small for one in getattr(b, taken)] == [one for b in large for one in getattr(b, taken)]
-    assert all(len(piece) < records + batch for piece in large)
-    edges = [piece.begins for piece in large] + [end]
-    assert [piece.following for piece in large] == edges[1:]
-    assert edges[0] == 0
-
-
-def test_pieces_end_where_keys_or_bytes_are_enough() -> None:
-    kept = MemoryLog({SOURCE.topic: 1}, batch_records=1)
-    for number in range(6):
-        kept.append(SOURCE, str(number).encode(), bytes(10))
-    assert [len(p) for p in pieces(kept.read(SOURCE, 0, 6), Size(keys=2))] == [2, 2, 2]
-    assert [len(p) for p in pieces(kept.read(SOURCE, 0, 6), Size(bytes=40))] == [4, 2]
 
 
 def test_a_version_goes_from_building_to_ready_to_live_to_retired_and_back() -> None:
@@ -220,6 +195,23 @@ def test_interrupted_by_a_person_it_is_paused_and_another_rebuild_is_refused() -
     assert ask(store, 2, State.CANCELLED) is State.CANCELLED  # nobody is at work on it
     promote(made(store, kept), rebuild(made(store, kept)))
     assert states(store) == {1: State.RETIRED, 3: State.LIVE}  # what was cancelled is cleared away
+
+
+class Interrupting(MemoryKeyedStore):
+    """Ctrl-C comes when the first sign of life is noted, before the answer is there."""
+
+    def note(self, version: int, facts: Mapping[str, str | None]) -> None:
+        super().note(version, facts)
+        if facts.get("state") is State.BUILDING and "builder" in facts:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_at_the_very_beginning_it_is_paused() -> None:
+    kept, store = bad_log(5), Interrupting()
+    store.prepare(1)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(made(store, kept))
+    assert states(store)[2] is State.PAUSED
 
 
 def test_what_can_t_be_is_refused_and_changes_nothing() -> None:

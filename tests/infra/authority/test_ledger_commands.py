@@ -90,7 +90,7 @@ def test_verify_with_a_witness(run: Run, stack: Stack, fleet: Fleet, tmp_path: P
     assert (code, err) == (0, "")
     assert "it is as it was signed" in out
     told = json.loads(run("ledger", "verify", "--log-only", "--json")[1])
-    assert told["faults"] == []
+    assert (told["valid"], told["faults"]) == (True, [])
 
 
 def test_verify_with_the_key_of_another_ledger(run: Run, device: object) -> None:
