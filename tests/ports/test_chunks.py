@@ -61,6 +61,14 @@ def test_chunks_are_hashed_by_offset_whatever_the_batches(store: Store, chunks: 
     assert chunks.computed(2, Range(A, 0, 100), 10) == {}
 
 
+def test_hashes_that_end_with_a_zero_byte_are_whole(store: Store, chunks: Chunks) -> None:
+    """The server's text of a fixed string leaves such bytes off."""
+    made = rows_of(A, 0, 1500)
+    assert any(one.endswith(b"\0") for one in row_hashes(TABLE, canonical_rows(made)))
+    store.append(1, A, 0, 1500, made)
+    assert chunks.computed(1, Range(A, 0, 1500), 1500) == {0: hashed(made)}
+
+
 def test_rows_are_hashed_by_key(store: Store, chunks: Chunks) -> None:
     store.append(1, A, 0, 20, rows_of(A, 0, 20))
     store.append(1, B, 0, 1, rows_of(B, 0, 1))
