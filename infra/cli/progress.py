@@ -1,8 +1,10 @@
 """Progress on standard error: a bar on a terminal, a line now and then elsewhere."""
 
 import shutil
+import signal
 import sys
 import time
+from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -13,23 +15,45 @@ LINE_SECONDS = 1.0
 WIDEST_BAR = 40
 
 
+ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
 class Bar:
-    """A context manager; `report` draws when it is time to."""
+    """A context manager, for the main thread; `report` draws when it is time to.
+
+    A request to end (Ctrl-C, SIGTERM) is heard at the next report, where nothing is half done: a KeyboardInterrupt that came
+    within a client's call could come out as that call's failure. A second one is heard at once.
+    """
 
     def __init__(self, name: str, stream: TextIO | None = None) -> None:
         self._name, self._stream = name, stream or sys.stderr
         self._terminal = self._stream.isatty()
         self._last, self._drawn = 0.0, False
+        self._asked = False
 
     def __enter__(self) -> "Bar":
+        self._before = {number: signal.signal(number, self._ask) for number in ENDING}
         return self
 
     def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
         if self._drawn and self._terminal:
             self._stream.write("\n")
             self._stream.flush()
 
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
     def report(self, progress: "Progress") -> None:
+        """
+        Raises:
+            KeyboardInterrupt: it was asked to end.
+        """
+        if self._asked:
+            raise KeyboardInterrupt
         now = time.monotonic()
         if now - self._last < (BAR_SECONDS if self._terminal else LINE_SECONDS):
             return

@@ -171,8 +171,7 @@ def test_pause_resume_and_cancel_from_another_process(stack: Stack, command: Cal
     assert _building(store) == number
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
-    # Within a call of librdkafka it comes out as that call's error; either way the version can be resumed.
-    assert (process.returncode, versions_of(store)[-1].state) in ((130, State.PAUSED), (1, State.FAILED))
+    assert (process.returncode, versions_of(store)[-1].state) == (130, State.PAUSED)
     assert command("cancel", "device_state")[:2] == (0, _asked(number, "cancelled", "cancelled"))
     assert command("resume", "device_state", str(number))[0] == 1
     assert command("drop", "device_state", str(number))[0] == 0
