@@ -19,6 +19,7 @@ from streams.machine import Addressed, Keyed
 
 S = TypeVar("S")
 REMEMBERED = 100_000  # newest commands of a partition that are known when they come again: 25 MB
+FORGOTTEN_MICROSECONDS = 24 * 3_600_000_000  # for so long a state that counts as none is held: servers' clocks differ
 AT_HAND = 1_000  # newest of them from which others follow, whose events are not read from the log: retries come soon
 
 
@@ -45,6 +46,11 @@ class Definition(Protocol[S]):
 
     def react(self, state: S | None, event: Event) -> Sequence[Addressed]:
         """The commands that follow from an event; `state` is the one after it."""
+
+    def forgets(self, state: S, now: int) -> bool:
+        """Whether a state counts as none from `now` (microseconds, the time of a command) on, and for ever: it takes room,
+        and no command is decided by it any more. Told from the state alone, so that whoever folds the log anew, and
+        forgets later or sooner, decides the same."""
 
     def repeat(self, command: Command, times: int, answer_offset: int) -> Event:
         """The event that says that a command came again (`streams.identities.repeat_headers`)."""
@@ -84,6 +90,7 @@ class _Pending(Generic[S]):
     written: list[_Written | None] = field(default_factory=list)
     times: dict[bytes, int] = field(default_factory=dict)
     decided: set[bytes] = field(default_factory=set)
+    latest: int = 0
 
 
 class _Snapshot(msgspec.Struct, array_like=True, frozen=True):
@@ -102,6 +109,7 @@ class Aggregates(Generic[S]):
         self._answers: dict[bytes, Answer] = {}  # the oldest first
         self._at_hand: dict[bytes, list[Event]] = {}  # the oldest first
         self._pending = _Pending[S]()
+        self._latest = 0  # time of a command
         self._decoder: msgspec.msgpack.Decoder[dict[str, S]] = msgspec.msgpack.Decoder(_states_of(definition.state_type))
 
     @property
@@ -131,7 +139,8 @@ class Aggregates(Generic[S]):
 
     def _decide(self, key: str, command: Command, identity: bytes, records: list[Addressed]) -> None:
         definition, states = self._definition, self._pending.states
-        state = states[key] if key in states else self._states.get(key)
+        state = self._counting(states[key] if key in states else self._states.get(key), command.issued_at)
+        self._pending.latest = max(self._pending.latest, command.issued_at)
         follow_ups: list[Addressed] = []
         for event in definition.decide(state, command):
             state = definition.evolve(state, event)
@@ -174,6 +183,7 @@ class Aggregates(Generic[S]):
                 self._remember(place, offset)
         for key, state in pending.states.items():
             self._put(key, state)
+        self._latest = max(self._latest, pending.latest)
 
     def drop(self) -> None:
         self._pending = _Pending[S]()
@@ -183,10 +193,14 @@ class Aggregates(Generic[S]):
         if isinstance(event, self._definition.repeated):
             self._remember(_Written(identity, True, None), offset)
             return
-        state = self._definition.evolve(self._states.get(key), event)
+        state = self._definition.evolve(self._counting(self._states.get(key), event.occurred_at), event)
+        self._latest = max(self._latest, event.occurred_at)
         followed = bool(self._definition.react(state, event))
         self._remember(_Written(identity, False, event if followed else None), offset)
         self._put(key, state)
+
+    def _counting(self, state: S | None, now: int) -> S | None:
+        return None if state is not None and self._definition.forgets(state, now) else state
 
     def _put(self, key: str, state: S | None) -> None:
         if state is None:
@@ -214,7 +228,10 @@ class Aggregates(Generic[S]):
             self._at_hand.pop(oldest, None)
 
     def snapshot(self) -> bytes:
-        """The kept state; what is pending is not in it."""
+        """The kept state; what is pending is not in it. States that have long counted as none are let go first."""
+        now = self._latest - FORGOTTEN_MICROSECONDS
+        for key in [key for key, state in self._states.items() if self._definition.forgets(state, now)]:
+            del self._states[key]
         states = msgspec.Raw(msgspec.msgpack.encode(self._states))
         return msgspec.msgpack.encode(_Snapshot(states, list(self._answers.items())))
 

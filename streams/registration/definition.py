@@ -22,6 +22,8 @@ from streams.registration.policy import REGISTRATION_COMMANDS, react
 from streams.registration.refusal import Refusal, refused
 from streams.registration.state import Claim, Device, State
 
+ENDED_CLAIM_MICROSECONDS = 24 * 3_600_000_000  # for so long a command is told what became of a claim; then there is none
+
 
 class Registration:
     """See `streams.aggregates.Definition`. Every command is answered with exactly one event."""
@@ -48,6 +50,9 @@ class Registration:
 
     def react(self, state: State | None, event: Event) -> Sequence[Addressed]:
         return react(state, event)
+
+    def forgets(self, state: State, now: int) -> bool:
+        return isinstance(state, Claim) and now > state.expires_at + ENDED_CLAIM_MICROSECONDS
 
     def repeat(self, command: Command, times: int, answer_offset: int) -> Event:
         return CommandRepeated(

@@ -97,6 +97,9 @@ class Accounts:
             return [Addressed(COMMANDS, f"friend-{event.amount}", greet)]
         return []
 
+    def forgets(self, state: Account, now: int) -> bool:
+        return False
+
     def repeat(self, command: Command, times: int, answer_offset: int) -> Event:
         return Repeated(**repeat_headers(command, times), answer_offset=answer_offset)
 
