@@ -30,7 +30,7 @@ class FakeCluster:
         self.before_answer: Callable[[], None] = lambda: None
         self.groups, self.changes = FakeGroups(self), FakeChanges(self)
         self.set_values: dict[str, dict[str, str]] = {
-            name: {"cleanup.policy": "delete", "retention.ms": str(topic.retention_days * DAY)}
+            name: {"cleanup.policy": "delete", "retention.ms": str(topic.broker_retention_ms)}
             for name, topic in contract.topics.items()
         }
 
