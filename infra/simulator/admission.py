@@ -1,6 +1,6 @@
 """Devices that become members of the fleet by themselves: noted in the journal and the tally."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Protocol
 
@@ -33,6 +33,7 @@ class Admission:
 
     def __init__(self, joiner: Joiner, journal: JournalWriter, tally: Tally) -> None:
         self._joiner, self._journal, self._tally = joiner, journal, tally
+        self._begun: set[Device] = set()
         joiner.tell(Told(self._request, self._error, self._fault, self._answered))
 
     async def pre_register(self, devices: Sequence[Device]) -> None:
@@ -42,31 +43,39 @@ class Admission:
         """
         await self._joiner.pre_register(devices)
 
-    async def admit(self, device: Device, stopping: Callable[[], bool]) -> Outcome:
-        """Register a device. While `stopping`, one that was begun and not told its end stays counted as joining."""
+    def begun(self, device: Device) -> bool:
+        """Whether a device has begun and was not told its end: it is to be admitted however late it is."""
+        return device in self._begun
+
+    async def admit(self, device: Device) -> Outcome:
+        """Register a device. One that is told to come later is outstanding until it has come; counted as joining are all
+        that have begun and are no members, those that were refused too."""
         tally, hardware_id = self._tally, device.id
-        tally.outstanding += 1
-        tally.joining += 1
+        if device not in self._begun:
+            self._begun.add(device)
+            tally.outstanding += 1
+            tally.joining += 1
         self._journal.registering(hardware_id)
         try:
             bundle = await self._joiner.join(device)
         except (Unreachable, Refused, NotTrusted) as reason:
             if isinstance(reason, Unreachable) or (isinstance(reason, Refused) and reason.later):
-                if stopping():
-                    return Outcome.REFUSED
-                tally.joining -= 1
                 return Outcome.LATER
             tally.errors[str(reason)] += 1
             tally.refused += 1
+            self._end(device)
             return Outcome.REFUSED
-        finally:
-            tally.outstanding -= 1
         leaf = int(bundle.ledger["leaf_index"])
         self._journal.registered(Registered(hardware_id, bundle.device_id, bundle.serial, leaf))
+        self._end(device)
         tally.joining -= 1
         device.id = bundle.device_id
         device.start(self._journal)
         return Outcome.JOINED
+
+    def _end(self, device: Device) -> None:
+        self._begun.remove(device)
+        self._tally.outstanding -= 1
 
     def _request(self) -> None:
         self._tally.requests += 1

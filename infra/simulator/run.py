@@ -124,11 +124,18 @@ class Simulation:
             worker.cancel()
 
     def _hurry(self) -> None:
-        """Nothing is held back any longer, and whose turn it is makes nothing any more."""
+        """Nothing is held back any longer, and whose turn it is makes nothing any more, but that it becomes a member if it
+        has begun to."""
         now = time.monotonic()
         for due, item in self._schedule.clear():
             if isinstance(item, Delivery):
                 self._schedule.add(due if item.tries else now, item)
+            elif self._joins(item):
+                self._schedule.add(due, item)
+
+    def _joins(self, turn: Turn) -> bool:
+        """Whether it is the turn of a device that has begun to join."""
+        return self._admission is not None and self._admission.begun(turn.member.device)
 
     async def _report(self, report: Callable[[Tally], None], every: float) -> None:
         while True:
@@ -143,14 +150,14 @@ class Simulation:
         while (item := await self._schedule.next()) is not None:
             if isinstance(item, Delivery):
                 await self._deliver(item)
-            elif not self._stopping.is_set():
+            elif self._joins(item) or not self._stopping.is_set():
                 if item.kind is Kind.REGISTRATION and self._admission is not None:
                     await self._join(self._admission, item)
                 else:
                     self._take(item)
 
     async def _join(self, admission: Admission, turn: Turn) -> None:
-        match await admission.admit(turn.member.device, lambda: self._stopping.is_set()):
+        match await admission.admit(turn.member.device):
             case Outcome.JOINED:
                 self._registered(turn.member)
             case Outcome.LATER:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,6 +94,14 @@ def test_a_server_that_stays_busy_for_longer_than_all_tries_refuses_nobody(tmp_p
     doors = FakeDoors(FakeIngress())
     doors.fleet.refuse = lambda number: refusal("REG-010") if number <= 7 * (SOON.tries + 1) else None
     tally, _ = simulate(replace(QUICK, seconds=4.0), tmp_path, doors)
+    assert (tally.registered, tally.refused, tally.joining, tally.unacknowledged) == (7, 0, 0, 0)
+
+
+def test_a_device_that_has_begun_joins_even_when_the_run_has_come_to_its_end(tmp_path: Path) -> None:
+    doors = FakeDoors(FakeIngress())
+    until = time.monotonic() + 4.0
+    doors.fleet.refuse = lambda number: refusal("REG-010") if time.monotonic() < until else None
+    tally, _ = simulate(replace(QUICK, seconds=1.0, drain=20.0), tmp_path, doors)
     assert (tally.registered, tally.refused, tally.joining, tally.unacknowledged) == (7, 0, 0, 0)
 
 
