@@ -39,14 +39,18 @@ AWAY = frozenset(
     }
 )
 
+# A broker that was frozen is thrown out of its cluster, and for a moment after its return tells of no topic. The client then
+# knows of no partition, though a moment ago it did.
+NOT_TOLD_OF = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART})
+
 
 def answer(call: Callable[[], T]) -> T:
-    """What a call of the client returns; a broker that does not answer is `Away`."""
+    """What a call of the client returns; a broker that does not answer, or does not tell of a partition, is `Away`."""
     try:
         return call()
     except KafkaException as failure:
         error = failure.args[0]
-        if error.code() in AWAY or error.retriable():
+        if error.code() in AWAY | NOT_TOLD_OF or error.retriable():
             raise Away(error.str()) from failure
         raise
 
