@@ -104,7 +104,10 @@ def test_an_open_transaction_is_no_lag_and_holds_up_what_comes_behind_it(stack: 
     assert plain.flush(10) == 0
     member, log = Member(stack, topic, "a", shared, slots=1), KafkaLog(stack.settings.kafka)
     shared.wait_for(1)
-    time.sleep(0.5)
+    until = time.monotonic() + 10
+    while member.reader.ends()[source] != 1:  # it looks once it has stood for a moment
+        assert time.monotonic() < until
+        time.sleep(0.05)
     assert shared.folded == {source: [b"before"]}
     assert log.bounds([topic])[source] == (0, 1)
     assert member.reader.ends()[source] == shared.positions[source] == 1
