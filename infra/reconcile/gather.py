@@ -1,11 +1,12 @@
 """Reading the log, once and from its beginning."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import polars as pl
 
-from connectors.ports import LogReader
+from connectors.ports import Away, LogReader
 from infra.reconcile.facts import KINDS, LOGGED_ROWS, POSITION_ROWS, Bounds, Journal, registrations
 from infra.reconcile.held import Documents
 from infra.reconcile.view_check import EXPECTED_ROWS
@@ -15,9 +16,27 @@ from schemas.contract import RecordType
 from schemas.log import Batch, TopicPartition
 from schemas.record_columns import RECORD, BatchDecoder
 
+T = TypeVar("T")
+ATTEMPTS = 3
+
 
 class Moving(Exception):
     """What is compared changed while it was read: retention cut the log, or another version of a view went live."""
+
+
+def unmoved(compare: Callable[[], T]) -> T:
+    """What a comparison gives of which nothing changed while it was read.
+
+    Raises:
+        Away: something changed each time.
+    """
+    changed = ""
+    for _ in range(ATTEMPTS):
+        try:
+            return compare()
+        except Moving as moving:
+            changed = str(moving)
+    raise Away(f"what is compared changed {ATTEMPTS} times while it was read; at last: {changed}")
 
 
 @dataclass

@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import polars as pl
 
-from connectors.ports import Away, KeyedStore, LogReader, RowStore
+from connectors.ports import KeyedStore, LogReader, RowStore
 from infra.reconcile import gather, held
 from infra.reconcile.facts import KINDS, POSITION, POSITION_ROWS, Bounds
 from infra.reconcile.lifecycle_check import STATEMENTS, LifecycleVerdict, check_entered, check_statements
-from infra.reconcile.reconcile import ATTEMPTS, DEAD_LETTERS, View
+from infra.reconcile.reconcile import DEAD_LETTERS, View
 from infra.reconcile.registration_check import RECORDED_ROWS
 from infra.reconcile.registration_facts import EVENTS, LEDGER
 from infra.reconcile.view_check import EXPECTED_ROWS, ViewVerdict, check_documents, check_rows
@@ -56,13 +56,7 @@ class LifecycleReconciliation:
             Away: the broker, the registry or a store does not answer; or what is compared changes again and again.
             NotANumber: a document counts in words.
         """
-        changed = ""
-        for _ in range(ATTEMPTS):
-            try:
-                return self._compare(wait)
-            except gather.Moving as moving:
-                changed = str(moving)
-        raise Away(f"what is compared changed {ATTEMPTS} times while it was read; at last: {changed}")
+        return gather.unmoved(lambda: self._compare(wait))
 
     def _compare(self, wait: float) -> LifecycleVerdict:
         # The ledger's end is looked up last: a certificate is entered before a device is given it.

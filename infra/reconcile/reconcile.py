@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from connectors.ports import Away, KeyedStore, LogReader, RowStore
+from connectors.ports import KeyedStore, LogReader, RowStore
 from infra.reconcile import gather, held
 from infra.reconcile.facts import KINDS, POSITION, Bounds, read_journal
 from infra.reconcile.lifecycle_check import LifecycleVerdict
@@ -24,7 +24,6 @@ from schemas.record_columns import decoder_of
 
 SchemaOf = Callable[[int], Schema]
 DEAD_LETTERS = "fleet.dead-letters"
-ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -127,13 +126,7 @@ class Reconciliation:
             JournalError: the journal is not readable, or there is none.
             NotANumber: a document counts in words.
         """
-        changed = ""
-        for _ in range(ATTEMPTS):
-            try:
-                return self._compare(wait)
-            except gather.Moving as moving:
-                changed = str(moving)
-        raise Away(f"what is compared changed {ATTEMPTS} times while it was read; at last: {changed}")
+        return gather.unmoved(lambda: self._compare(wait))
 
     def _compare(self, wait: float) -> Report:
         # In this order: what was acknowledged by now is in the log by now, what is in the log by now was journalled.
