@@ -69,8 +69,8 @@ class Evaluator(Protocol):
         """Takes the rows into the windows too, those that came late as well."""
 
     def idle(self, key: str, at: int) -> tuple[bool | None, bool | None]:
-        """Whether it is raised and cleared at `at`, for a key of which nothing came since its newest row: its windows may have
-        emptied since."""
+        """Whether it is raised and cleared at `at`, for a key of which nothing came since its newest row: its windows may
+        have emptied since."""
 
     def windows(self) -> bytes:
         """What is carried."""
@@ -92,8 +92,8 @@ class Signal(NamedTuple):
     `pending`: it holds, and is to hold on until it counts. `fired`: it counts. `lapsed`: it was pending and holds no more.
     `resolved`: it counted and is gone.
 
-    `first` is where the condition began: it makes the alert's id. `cause` is the record that led to this signal, None where a
-    timer did. `fields` are what a template may name.
+    `first` is where the condition began: it makes the alert's id. `cause` is the record that led to this signal, None where
+    a timer did. `fields` are what a template may name.
     """
 
     kind: Literal["pending", "fired", "lapsed", "resolved"]
