@@ -1,9 +1,9 @@
 """The archiver process: writes closed segments of the log to the archive, again and again, and lets the log lose what is
 old, archived and proven.
 
-It keeps nothing that the archive does not: killed at any point, the next one goes on. While the broker, the registry, a view's
-store or the archive is away it waits. What waiting does not mend (an archive of another log, a damaged object) it says in its
-log, its health and its metrics, and archives all the rest meanwhile.
+It keeps nothing that the archive does not: killed at any point, the next one goes on. While the broker, the registry, a
+view's store or the archive is away it waits. What waiting does not mend (an archive of another log, a damaged object) it
+says in its log, its health and its metrics, and archives all the rest meanwhile.
 """
 
 import logging

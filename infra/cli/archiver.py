@@ -10,8 +10,8 @@ def add(commands: Commands) -> None:
     add_command(
         commands,
         "archiver",
-        "Run the process that archives the log (FLEETLOG_ARCHIVE) every FLEETLOG_ARCHIVE_EVERY seconds, and lets the log lose "
-        "what is old, archived and proven. One is enough; two do no harm.",
+        "Run the process that archives the log (FLEETLOG_ARCHIVE) every FLEETLOG_ARCHIVE_EVERY seconds, and lets the log "
+        "lose what is old, archived and proven. One is enough; two do no harm.",
         "FLEETLOG_ARCHIVE=s3://bucket/fleet fleetlog archiver",
         _run,
     )
