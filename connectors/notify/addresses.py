@@ -12,7 +12,7 @@ import httpcore
 from connectors.notify.channel import Undelivered
 
 Resolve = Any  # socket.getaddrinfo, whose type is long
-Options = Iterable[tuple[int, int, int | bytes]] | None
+Option = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 
 
 def is_public(text: str) -> bool:
@@ -96,7 +96,7 @@ class Checked(httpcore.NetworkBackend):
         port: int,
         timeout: float | None = None,
         local_address: str | None = None,
-        socket_options: Options = None,
+        socket_options: Iterable[Option] | None = None,
     ) -> httpcore.NetworkStream:
         failure: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in allowed(host, port, self._allow_private, self._resolve):

@@ -20,7 +20,7 @@ def title(content: Mapping[str, Any]) -> str:
 
 def worst(content: Mapping[str, Any]) -> str:
     """The gravest severity among the alerts."""
-    found = {alert["severity"] for alert in content["alerts"]}
+    found: set[str] = {alert["severity"] for alert in content["alerts"]}
     return next(severity for severity in (*DANGER, *sorted(found)) if severity in found)
 
 

@@ -17,7 +17,8 @@ channels:
   hook: {kind: webhook, url: "https://example.com/x?y=1", secret_env: HOOK, attempts: 3, seconds: 2.5}
   chat: {kind: slack, url_file: chat.url, in_doubt: send}
   pager: {kind: pagerduty, routing_key_file: pager.key, resolved: false}
-  ops-mail: {kind: smtp, host: mail.example.com, from: fleetlog@example.com, to: [ops@example.com], user: u, password_env: MAIL}
+  ops-mail:
+    {kind: smtp, host: mail.example.com, from: fleetlog@example.com, to: [ops@example.com], user: u, password_env: MAIL}
 """
 ENVIRONMENT = {"HOOK": "secret-of-the-hook", "MAIL": "password"}
 

@@ -114,9 +114,10 @@ def test_a_refused_mail() -> None:
 
 
 def test_nobody_there() -> None:
-    with socket.socket() as taken, pytest.raises(Undelivered) as caught:
+    with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        mail(taken.getsockname()[1]).deliver(notice(), 1)
+        with pytest.raises(Undelivered) as caught:
+            mail(taken.getsockname()[1]).deliver(notice(), 1)
     assert (caught.value.why, caught.value.again, caught.value.doubtful) == ("unreachable", True, False)
 
 
