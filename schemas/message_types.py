@@ -1,10 +1,26 @@
 """Which message types the records of a topic have."""
 
-from schemas import certificate_messages, correction_messages, drift_messages, registration_commands, registration_events
+from schemas import (
+    alert_messages,
+    certificate_messages,
+    correction_messages,
+    drift_messages,
+    registration_commands,
+    registration_events,
+    rule_messages,
+)
 from schemas.contract import Topic
 from schemas.messages import Message
 
-MODULES = (registration_commands, registration_events, certificate_messages, correction_messages, drift_messages)
+MODULES = (
+    registration_commands,
+    registration_events,
+    certificate_messages,
+    correction_messages,
+    drift_messages,
+    rule_messages,
+    alert_messages,
+)
 
 
 def message_types(topic: Topic) -> list[type[Message]]:
