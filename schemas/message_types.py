@@ -5,6 +5,7 @@ from schemas import (
     certificate_messages,
     correction_messages,
     drift_messages,
+    notification_messages,
     registration_commands,
     registration_events,
     rule_messages,
@@ -20,6 +21,7 @@ MODULES = (
     drift_messages,
     rule_messages,
     alert_messages,
+    notification_messages,
 )
 
 
