@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import yaml
@@ -17,7 +17,7 @@ from connectors.notify.sending import Patience
 from connectors.notify.specs import NAME, AnySpec, File, MailSpec, PagerDutySpec, WebhookSpec
 from connectors.notify.webhook import PagerDuty, Slack, Webhook
 
-PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
+PAGERDUTY = urlunsplit(("https", "events.pagerduty.com", "/v2/enqueue", "", ""))
 LARGEST_FILE = 1_000_000  # bytes
 LONGEST_SECRET = 10_000
 MOST_ATTEMPTS, MOST_SECONDS = 20, 120.0

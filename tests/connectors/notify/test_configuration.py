@@ -14,7 +14,7 @@ group_wait: 1
 group_interval: 30
 inhibit: false
 channels:
-  hook: {kind: webhook, url: "https://example.com/x?y=1", secret_env: HOOK, attempts: 3, seconds: 2.5}
+  hook: {kind: webhook, url: "https://test/x?y=1", secret_env: HOOK, attempts: 3, seconds: 2.5}
   chat: {kind: slack, url_file: chat.url, in_doubt: send}
   pager: {kind: pagerduty, routing_key_file: pager.key, resolved: false}
   ops-mail:
@@ -30,7 +30,7 @@ def read(folder: Path, text: str) -> Channels:
 
 
 def test_a_whole_file(tmp_path: Path) -> None:
-    (tmp_path / "chat.url").write_text("https://hooks.example.com/services/T/B/X\n")
+    (tmp_path / "chat.url").write_text("https://test/services/T/B/X\n")
     (tmp_path / "pager.key").write_text("R0UT1NGKEY")
     found = read(tmp_path, GOOD)
     assert (found.default, found.group_wait, found.group_interval, found.inhibit) == (("ops-mail", "hook"), 1, 30, False)
@@ -47,7 +47,7 @@ def test_no_file_is_no_channel(tmp_path: Path) -> None:
     assert load(tmp_path / "none.yaml", ENVIRONMENT.get) == Channels() == read(tmp_path, "") == read(tmp_path, "# nothing\n")
 
 
-HOOK = "channels: {hook: {kind: webhook, url: 'https://example.com/', "
+HOOK = "channels: {hook: {kind: webhook, url: 'https://test/', "
 
 
 @pytest.mark.parametrize(
@@ -64,17 +64,17 @@ HOOK = "channels: {hook: {kind: webhook, url: 'https://example.com/', "
         (HOOK + "authorities: nowhere.pem}}", r"channel hook: authorities: "),
         ("channels: {hook: {kind: webhook}}", r"channel hook: url: is missing; url, url_file, url_env say it"),
         ("channels: {hook: {kind: pigeon}}", r"channel hook: .*pigeon"),
-        ("channels: {hook: {url: 'https://x/'}}", r"channel hook: .*kind"),
+        ("channels: {hook: {url: 'https://test/'}}", r"channel hook: .*kind"),
         ("channels: {hook: {kind: webhook, url: 'ftp://x/'}}", r"channel hook: url: is no http"),
-        ("channels: {hook: {kind: webhook, url: 'https://u:hush@x/'}}", r"channel hook: url: holds a user"),
-        ("channels: {hook: {kind: webhook, url: 'https://x:99999/'}}", r"channel hook: url: "),
+        ("channels: {hook: {kind: webhook, url: 'https://test:hush@test/'}}", r"channel hook: url: holds a user"),
+        ("channels: {hook: {kind: webhook, url: 'https://test:99999/'}}", r"channel hook: url: "),
         ("channels: {pager: {kind: pagerduty}}", r"channel pager: routing_key: is missing; routing_key_file"),
         ("channels: {m: {kind: smtp, host: h, from: a@b, to: []}}", r"channel m: to: "),
         ("channels: {m: {kind: smtp, host: h, from: 'a@b, c@d', to: [a@b]}}", r"channel m: from: "),
         ("channels: {m: {kind: smtp, host: h, from: a@b, to: [a@b], user: u}}", r"channel m: user: "),
         ("channels: {m: {kind: smtp, host: h, from: a@b, to: [a@b], user: u, password_env: MAIL, tls: none}}", r"m: tls: "),
-        ("channels: {'a b': {kind: webhook, url: 'https://x/'}}", r"channel 'a b': a name is"),
-        ("channels: {7: {kind: webhook, url: 'https://x/'}}", r"channels.yaml: "),
+        ("channels: {'a b': {kind: webhook, url: 'https://test/'}}", r"channel 'a b': a name is"),
+        ("channels: {7: {kind: webhook, url: 'https://test/'}}", r"channels.yaml: "),
         ("channels: [hook]", r"channels.yaml: .*channels"),
         ("default: [hook]", r"default: there is no channel 'hook'"),
         ("group_wait: -1", r"group_wait: "),

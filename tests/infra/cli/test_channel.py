@@ -43,7 +43,7 @@ def test_a_test_that_fails(file: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_bad_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file.write_text("channels: {hook: {kind: webhook, url: 'https://example.com', secret_env: NOT_THERE}}")
+    file.write_text("channels: {hook: {kind: webhook, url: 'https://test', secret_env: NOT_THERE}}")
     assert main(["channel", "list"]) == 2
     assert "channel hook: secret_env: the environment variable NOT_THERE is not set" in capsys.readouterr().err
 
