@@ -38,8 +38,8 @@ UNLIMITED = Settings(limit_registrations=0, limit_heartbeats=0, limit_uploads=0,
 ABOUT = f"""\
 Whole registrations by claim token (token, session, challenge, certificate in the ledger: four requests) with one worker
 (deciders, and the views in Redis that the ingress asks), all on this machine, the devices' own signatures and TLS too.
-Registrations/s are of {CROWD} devices at a time; the times of the steps, and the rate at {CONNECTIONS}, of {CONNECTIONS} devices at
-a time. All after {WARM_UP:.0f} s of load in which nothing is measured.
+Registrations/s are of {CROWD} devices at a time; times of steps, and the rate at {CONNECTIONS}, of {CONNECTIONS} devices
+at a time. All after {WARM_UP:.0f} s of load in which nothing is measured.
 - cryptography (limit): the server's cryptography of a registration by itself, in one thread: keys read, fingerprints and
   tokens hashed, the challenge's signature and the request checked, certificate signed, entered in the Merkle tree, its
   head signed, its inclusion proven. Same functions, same run, no HTTP, no log, no transactions;
