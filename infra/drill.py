@@ -141,7 +141,8 @@ def drill(plan: Plan, settings: Settings, folder: Path, say: Say) -> Report:
 def _own(settings: Settings, folder: Path) -> Settings:
     """Settings of a stack that has nothing in common with the user's but its heaps and its Java."""
     kept = {name: getattr(settings, name) for name in ("java", "kafka_heap", "registry_heap", "host")}
-    return replace(Settings(), **kept, archive=str((folder / "archive").resolve()))
+    # What is archived, and when, is the drill's own to say.
+    return replace(Settings(), **kept, archiver=0, archive=str((folder / "archive").resolve()))
 
 
 def _fill(plan: Plan, stack: Stack, say: Say) -> _Before:

@@ -56,6 +56,7 @@ class Settings:
     data_port: int = 8444  # of the ingress too: mTLS, for devices with their certificate; 0: not at all
     worker_metrics_port: int = 9464  # worker i listens on this + i
     supervisor_metrics_port: int = 9463
+    archiver_metrics_port: int = 9462
 
     workers: int = 1  # worker processes of the local stack
     views: str = ""  # comma-separated views that a worker runs; empty: all
@@ -83,9 +84,11 @@ class Settings:
     archive_region: str = "us-east-1"
     archive_access_key: str = ""  # empty, with the next: the machine's role
     archive_secret_key: str = ""
+    archiver: int = 1  # 0: the local stack archives nothing by itself, and its log grows without bound
+    archive_every: float = 30.0  # time between two rounds of the archiver
     archive_offsets: int = 50_000  # a segment ends at a multiple of this,
-    archive_bytes: int = 64_000_000  # ... or when its records are as large as this,
     archive_seconds: float = 300.0  # ... or when its oldest record is older than this
+    archive_bytes: int = 64_000_000  # most bytes of records in one
 
     # The drift sentinel of a worker: documents are checked against their hashes, and keys folded anew from the log.
     sentinel_share: float = 0.02  # of a core that it may take; 0: there is none

@@ -1,10 +1,24 @@
 """Which message types the records of a topic have."""
 
-from schemas import certificate_messages, correction_messages, drift_messages, registration_commands, registration_events
+from schemas import (
+    certificate_messages,
+    correction_messages,
+    drift_messages,
+    notification_messages,
+    registration_commands,
+    registration_events,
+)
 from schemas.contract import Topic
 from schemas.messages import Message
 
-MODULES = (registration_commands, registration_events, certificate_messages, correction_messages, drift_messages)
+MODULES = (
+    registration_commands,
+    registration_events,
+    certificate_messages,
+    correction_messages,
+    drift_messages,
+    notification_messages,
+)
 
 
 def message_types(topic: Topic) -> list[type[Message]]:

@@ -12,6 +12,7 @@ from connectors.archive import Archive, Mark
 from connectors.whole_log import WholeLog
 from schemas.archive.manifest import Manifest, Segment, empty
 from schemas.archive.records import Records, joined
+from schemas.archive.segment import Damaged
 from schemas.contract import Schema
 from schemas.log import TopicPartition
 from schemas.wire import UnknownSchema
@@ -27,8 +28,8 @@ class BrokenOff(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """When a segment closes: at each multiple of `offsets`, from `size` bytes on, or when its oldest record is
-    `milliseconds` old."""
+    """When a segment closes: at each multiple of `offsets`, or when its oldest record is `milliseconds` old. Then it is cut
+    into as many as `size`, their bytes, asks for."""
 
     offsets: int = 50_000
     size: int = 64_000_000
@@ -69,6 +70,7 @@ class Archiver:
         self._closing = closing or Closing()
         self._schemas: set[int] | None = None
         self._registry: tuple[int, str] | None = None
+        self._open: dict[TopicPartition, _Open] = {}
 
     def run(
         self, topics: Sequence[str], all_of_it: bool = False, report: Callable[[Outcome], None] = lambda outcome: None
@@ -78,17 +80,24 @@ class Archiver:
 
         Raises:
             Away, Refused: the log, the registry or the store.
-            Damaged: the archive is not what it says.
-            BrokenOff: the log lost what was not archived, or is another one.
+            Damaged, BrokenOff: the archive of a topic is not what it says; the log lost what was not archived, or is another
+                one. The first such, when all else is archived.
             Overtaken: another archiver is at work on the topic.
         """
+        broken: list[Damaged | BrokenOff] = []
         groups = self._beside.groups()  # before the ends: what was decided below these offsets lies below the ends
         ends = {str(source): end for source, (_, end) in self._log.bounds(topics).items()}
         outcomes = []
         for topic in topics:
-            outcomes.append(self._topic(topic, all_of_it))
-            report(outcomes[-1])
+            try:
+                outcomes.append(self._topic(topic, all_of_it))
+            except (Damaged, BrokenOff) as fault:  # one topic's, which must not keep the others from the archive
+                broken.append(fault)
+            else:
+                report(outcomes[-1])
         self._mark(groups, ends)
+        if broken:
+            raise broken[0]
         return outcomes
 
     def _topic(self, topic: str, all_of_it: bool) -> Outcome:
@@ -96,12 +105,21 @@ class Archiver:
         manifest, digest = self._archive.manifest(topic) or (empty(topic, len(bounds)), "")
         done = _Done()
         pending: list[tuple[int, Segment]] = []
+        broken: list[BrokenOff] = []
         for source, (low, end) in sorted(bounds.items()):
-            following = _start(manifest, source, low, end)
+            try:
+                following = _start(manifest, source, low, end)
+            except BrokenOff as fault:  # one partition's, which must not keep the others from the archive
+                broken.append(fault)
+                continue
             while following < end:
+                if not all_of_it and self._stays_open(source, following, end):
+                    done.wait(end - following, self._open[source].oldest)
+                    break
                 records, closed = self._next(source, following, end)
                 if not closed and not all_of_it:
-                    done.wait(end - following, records)
+                    self._open[source] = _Open(following, min(records.timestamps, default=None))
+                    done.wait(end - following, self._open[source].oldest)
                     break
                 pending.append((source.partition, self._put(records)))
                 done.add(pending[-1][1])
@@ -111,11 +129,24 @@ class Archiver:
                     pending = []
         if pending:
             manifest, digest = self._archive.publish(manifest, digest, pending)
+        if broken:
+            raise broken[0]
         return Outcome(topic, done.segments, done.records, done.bytes, done.waiting, done.oldest, digest)
+
+    def _stays_open(self, source: TopicPartition, start: int, end: int) -> bool:
+        """Whether the segment that begins at `start` was open when it was read last, and neither its edge nor its age has
+        come since: then it is not read again. One that grows large closes when one of them comes."""
+        known = self._open.get(source)
+        if known is None or known.start != start or known.oldest is None:
+            return False
+        return end < self._edge(start) and known.oldest + self._closing.milliseconds > self._beside.now()
+
+    def _edge(self, start: int) -> int:
+        return (start // self._closing.offsets + 1) * self._closing.offsets
 
     def _next(self, source: TopicPartition, start: int, end: int) -> tuple[Records, bool]:
         """The records of the segment that begins at `start`, and whether it is closed."""
-        edge = (start // self._closing.offsets + 1) * self._closing.offsets
+        edge = self._edge(start)
         parts: list[Records] = []
         size = 0
         for part in self._log.records(source, start, min(edge, end)):
@@ -164,6 +195,14 @@ class Archiver:
             self._archive.drop_marks(mark.number for mark in marks if mark.number < usable.number)
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A segment that was not closed when it was read: where it begins, and the timestamp of its oldest record."""
+
+    start: int
+    oldest: int | None
+
+
 @dataclass
 class _Done:
     segments: int = 0
@@ -177,10 +216,9 @@ class _Done:
         self.records += segment.records
         self.bytes += segment.bytes
 
-    def wait(self, offsets: int, records: Records) -> None:
+    def wait(self, offsets: int, oldest: int | None) -> None:
         self.waiting += offsets
-        if len(records):
-            self.oldest = min([*records.timestamps, *([] if self.oldest is None else [self.oldest])])
+        self.oldest = min((one for one in (oldest, self.oldest) if one is not None), default=None)
 
 
 def _start(manifest: Manifest, source: TopicPartition, low: int, end: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from infra.cli import (
     archive,
+    archiver,
     as_of,
     attest,
     authority,
@@ -59,6 +60,7 @@ COMMANDS = (
     as_of,
     snapshot,
     archive,
+    archiver,
     drill,
     replay,
     decider,

@@ -48,7 +48,7 @@ def _add_up(commands: Commands) -> None:
         "--only",
         metavar="NAMES",
         help="only these, separated by commas: broker, redis, clickhouse, registry (with its front), topics, schemas, "
-        "ingress, worker-0 ..., workers",
+        "ingress, worker-0 ..., workers, archiver",
     )
 
 

@@ -163,7 +163,7 @@ def running_beside(
 @contextmanager
 def free_settings(directory: Path, workers: int = 1, settings: Settings | None = None) -> Iterator[tuple[Settings, int]]:
     """`settings` with its data in `directory` and all ports free ones, kept until the end; and one more free port."""
-    with free_ports(13 + workers) as ports:
+    with free_ports(14 + workers) as ports:
         yield (
             replace(
                 settings or Settings(),
@@ -181,7 +181,8 @@ def free_settings(directory: Path, workers: int = 1, settings: Settings | None =
                 registration_port=ports[10],
                 data_port=ports[11],
                 authority_port=ports[12],
-                worker_metrics_port=ports[13],
+                archiver_metrics_port=ports[13],
+                worker_metrics_port=ports[14],
             ),
             ports[8],
         )

@@ -24,6 +24,7 @@ NEEDED = {
     "pki": ("ca_passphrase", "pkcs11_pin"),
     "authority": ("ca_passphrase", "pkcs11_pin", "redis_url"),
     "ingress": ("api_key", "principals", "redis_url"),
+    "archiver": ("archive_access_key", "archive_secret_key", "clickhouse_password", "redis_url"),
     "worker": ("clickhouse_password", "redis_url"),
 }
 
@@ -53,6 +54,8 @@ def plan(settings: Settings, only: Iterable[str] | None = None, registry_managem
     }
     for index in range(settings.workers):
         made[f"worker-{index}"] = partial(worker, settings, index)
+    if settings.archiver:
+        made["archiver"] = lambda: archiver(settings)
     names = list(made) if only is None else _selected(list(made), only)
     services = {name: made[name]() for name in names}
     replaced = [name for name, service in services.items() if service is None]
@@ -137,6 +140,17 @@ def authority(settings: Settings) -> Service:
         after=(*CONTRACT, "broker", "redis", "registry-front", "pki"),
         ports=(Port("authority_port", settings.authority_port),),
         stop_seconds=20.0,
+    )
+
+
+def archiver(settings: Settings) -> Service:
+    bare = _own(settings, "archiver", "infra.cli.main", "archiver")
+    return replace(
+        bare,
+        environment=bare.environment | FRUGAL,
+        check=lambda: health.http_ok(settings.host, settings.archiver_metrics_port, "/health"),
+        after=(*CONTRACT, *STORES),
+        ports=(Port("archiver_metrics_port", settings.archiver_metrics_port),),
     )
 
 

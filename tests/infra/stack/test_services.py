@@ -11,7 +11,7 @@ from infra.stack.service import StackError, levels
 from infra.stack.services import plan
 
 ALL = ["broker", "redis", "clickhouse", "registry", "registry-front", "topics", "schemas"]
-ALL += ["pki", "authority", "ingress", "worker-0", "worker-1"]
+ALL += ["pki", "authority", "ingress", "worker-0", "worker-1", "archiver"]
 
 
 @pytest.fixture
@@ -44,6 +44,12 @@ def test_an_outside_one_takes_the_place_of_the_local_one(settings: Settings, set
         plan(outside, [name])
 
 
+def test_the_archiver_can_be_left_out(settings: Settings) -> None:
+    assert names(replace(settings, archiver=0)) == [name for name in ALL if name != "archiver"]
+    with pytest.raises(StackError, match="the stack has no 'archiver'"):
+        plan(replace(settings, archiver=0), ["archiver"])
+
+
 def test_a_choice_keeps_the_order_and_knows_all_workers(settings: Settings) -> None:
     assert names(settings, ["workers", "broker"]) == ["broker", "worker-0", "worker-1"]
     with pytest.raises(StackError, match="the stack has no 'worker-2'"):
@@ -57,7 +63,7 @@ def test_what_needs_what(settings: Settings) -> None:
         {"registry", "topics"},
         {"registry-front"},
         {"schemas"},
-        {"authority", "ingress", "worker-0", "worker-1"},
+        {"authority", "ingress", "worker-0", "worker-1", "archiver"},
     ]
 
 
@@ -93,12 +99,13 @@ def test_each_child_gets_the_secrets_that_it_needs_and_no_others(settings: Setti
         "pki": of_keys,
         "authority": of_keys,
         "ingress": {"api_key", "principals"},
+        "archiver": {"archive_access_key", "archive_secret_key", "clickhouse_password"},
         "worker-0": {"clickhouse_password"},
         "worker-1": {"clickhouse_password"},
     }
     outside = plan(replace(settings, redis_url="redis://:hush@elsewhere/0"))
     knowing = {service.name for service in outside if "redis://:hush@elsewhere/0" in service.environment.values()}
-    assert knowing == {"authority", "ingress", "worker-0", "worker-1"}
+    assert knowing == {"authority", "ingress", "worker-0", "worker-1", "archiver"}
 
 
 def test_whatever_sounds_like_a_secret_counts_as_one() -> None:

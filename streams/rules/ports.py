@@ -1,0 +1,130 @@
+"""What the engine needs of a rule that was compiled, and of the alerts' lifecycle, and what it tells them.
+
+The engine decides *when* a condition has come or gone: event time, `for`, `keep_firing`, `repeat`, silence of a device. The
+lifecycle decides what becomes of the alert: acknowledgement, escalation, flapping, repeats, silences.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+import polars as pl
+
+from schemas.messages import Command, Event
+
+Input = Literal["telemetry", "heartbeat", "device-event", "registration", "certificate", "system", "trend", "fleet"]
+
+# The columns that every frame of rows has beside those of its input's variables; a frame is in the order of the log.
+PARTITION, OFFSET, ROW = "_partition", "_offset", "_row"  # where it is from; ROW counts the rows of one record from 0
+KEY = "_key"  # String: the home key, for most inputs the device's id
+AT = "_at"  # Int64: event time in microseconds since 1970 UTC, no later than RECEIVED
+RECEIVED = "_received"  # Int64: received_at in microseconds
+
+
+class Place(NamedTuple):
+    """A record of the log."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Verdicts(NamedTuple):
+    """One entry for each row of a frame. `raised` and `cleared` are Boolean, null where what the expression needs is not
+    there; `value` is Float64, null where there is none."""
+
+    raised: pl.Series
+    cleared: pl.Series
+    value: pl.Series
+
+
+class Timing(NamedTuple):
+    """What the engine needs of a rule's document; times in microseconds. `silent_after`: a device that was not heard of for
+    so long counts as raised ("alert"), as cleared ("ok"), or as it was ("keep"). `horizon`: the longest window."""
+
+    hold: int = 0
+    keep_firing: int = 0
+    repeat: int = 1
+    silent_after: int = 0
+    on_silence: Literal["alert", "ok", "keep"] = "keep"
+    horizon: int = 0
+
+
+class Evaluator(Protocol):
+    """A compiled rule with the windows that it carries, in one partition. Not for several threads.
+
+    What it says of a row depends on the rows before it in the order of the log and on nothing else: not on how they fall
+    into frames, and on no clock.
+    """
+
+    @property
+    def rule_id(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def input(self) -> Input: ...
+    @property
+    def timing(self) -> Timing: ...
+
+    def evaluate(self, rows: pl.DataFrame) -> Verdicts:
+        """Takes the rows into the windows too, those that came late as well."""
+
+    def idle(self, key: str, at: int) -> tuple[bool | None, bool | None]:
+        """Whether it is raised and cleared at `at`, for a key of which nothing came since its newest row: its windows may
+        have emptied since."""
+
+    def windows(self) -> bytes:
+        """What is carried."""
+
+    def restore(self, windows: bytes) -> None:
+        """Take what `windows` gave."""
+
+
+class Moment(NamedTuple):
+    """The time of a decision: `at` in event time, `clock` of the cut it is made in; microseconds."""
+
+    at: int
+    clock: int
+
+
+class Signal(NamedTuple):
+    """The condition of a rule has come or gone for one key.
+
+    `pending`: it holds, and is to hold on until it counts. `fired`: it counts. `lapsed`: it was pending and holds no more.
+    `resolved`: it counted and is gone.
+
+    `first` is where the condition began: it makes the alert's id. `cause` is the record that led to this signal, None where
+    a timer did. `fields` are what a template may name.
+    """
+
+    kind: Literal["pending", "fired", "lapsed", "resolved"]
+    rule_id: str
+    home: str
+    group: str
+    first: Place | None
+    cause: Place | None
+    value: float | None
+    moment: Moment
+    fields: dict[str, Any]
+
+
+class Lifecycle(Protocol):
+    """The alerts of one partition. Pure: what it says follows from what it was told, in this order."""
+
+    def signal(self, signal: Signal, evaluator: Evaluator, mode: Literal["live", "shadow"]) -> Sequence[tuple[str, Event]]:
+        """The events that follow, each with the home key that is its record's key."""
+
+    def command(self, key: str, command: Command, place: Place, moment: Moment) -> Sequence[tuple[str, Event]]:
+        """What follows from an operator's command: a refusal is an event too."""
+
+    def rule(self, event: Event, moment: Moment) -> Sequence[tuple[str, Event]]:
+        """A rule or a silence has changed (an event of fleet.rules)."""
+
+    def due(self) -> int | None:
+        """When a timer is due next, if any: a repeat, an escalation, the end of a silence."""
+
+    def tick(self, moment: Moment) -> Sequence[tuple[str, Event]]:
+        """The timers that are due at `moment.clock`, in the order of their times."""
+
+    def snapshot(self) -> bytes: ...
+
+    def restore(self, data: bytes) -> None: ...
