@@ -77,8 +77,8 @@ class RulesRestorer:
         snapshots: Snapshots,
         make_state: Callable[[int], State],
     ) -> None:
-        """`reader` reads committed records only; `codecs` are of cuts and of alerts. `end_of` gives the end of a partition with
-        the records of open transactions."""
+        """`reader` reads committed records only; `codecs` are of cuts and of alerts. `end_of` gives the end of a partition
+        with the records of open transactions."""
         self._reader, self._end_of, self._snapshots, self._make_state = reader, end_of, snapshots, make_state
         self._cuts, self._alerts = codecs
 
@@ -129,9 +129,7 @@ class RulesRestorer:
 
     # --- snapshots ----------------------------------------------------------------------------------------------------
 
-    def _from_snapshot(
-        self, partition: int, bounds: Mapping[TopicPartition, tuple[int, int]]
-    ) -> Standing | None:
+    def _from_snapshot(self, partition: int, bounds: Mapping[TopicPartition, tuple[int, int]]) -> Standing | None:
         """By way of the snapshot; None if there is none of this log."""
         cuts = TopicPartition(CUTS, partition)
         try:
