@@ -48,6 +48,10 @@ class CommandReader(GroupReader):
             raise Disowned(f"{self._options.group}: the assignment {epoch} is over")
         return found
 
+    def epoch(self, source: TopicPartition) -> int | None:
+        """The assignment under which a partition is read; None while it is not."""
+        return self._epochs.get(source)
+
     def committed(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """The group's offsets, None where there is none. Called by `start_of` in the reader's thread.
 
