@@ -105,7 +105,7 @@ class Stage:
         first: int | None = None,
         **more: Any,
     ) -> list[Any]:
-        """`first` is the offset of the record that it began with, by default this one's; `more` may have group, value, mode."""
+        """`first` is the offset of the record that it began with, by default this one's; `more`: group, value, mode."""
         group, value, mode = more.get("group", ""), more.get("value", 101.0), more.get("mode", "live")
         self.offset += 1
         place = Place("fleet.telemetry", 0, self.offset)
