@@ -60,6 +60,7 @@ def content_of(alerts: Sequence[dict[str, Any]], group_key: str, at: int) -> dic
         "reason": next(reason for reason in GRAVEST if reason in found),
         "group_key": group_key,
         "at": text(at),
+        "transitions": [alert["transition"] for alert in alerts],
         "alerts": list(newest.values()),
     }
 

@@ -188,4 +188,4 @@ def test_kills_at_any_time_lose_and_double_nothing(stack: Stack, alerts: Alerts,
     assert all(count == 1 for count in told.values())
     assert set(receiver.counted()) == {plan.notification_id for plan in planned}
     content = json.loads(planned[0].content)
-    assert set(content) == {"status", "reason", "group_key", "at", "alerts"}
+    assert set(content) == {"status", "reason", "group_key", "at", "transitions", "alerts"}
