@@ -11,6 +11,7 @@ from infra.settings import Settings
 if TYPE_CHECKING:
     from streams.alerts.listing import Alert
 
+ID_HELP = "the alert's id, or an unambiguous beginning of it"
 STATES = ("pending", "firing", "acknowledged", "resolved")
 
 
@@ -21,6 +22,12 @@ def add(commands: Commands) -> None:
         "alerts: list, show, ack, silence, unsilence, comment, explain",
         "fleetlog alert list --state firing",
     )
+    _add_reading(actions)
+    _add_doing(actions)
+    alert_silence.add(actions)
+
+
+def _add_reading(actions: Commands) -> None:
     listed = add_command(
         actions,
         "list",
@@ -43,6 +50,12 @@ def add(commands: Commands) -> None:
         "fleetlog alert explain 5f0c1d2e",
         answered(_explain),
     )
+    for command in (show, explain):
+        command.add_argument("id", help=ID_HELP)
+    with_json(listed, show, explain)
+
+
+def _add_doing(actions: Commands) -> None:
     acknowledge = add_command(
         actions,
         "ack",
@@ -50,15 +63,14 @@ def add(commands: Commands) -> None:
         'fleetlog alert ack 5f0c1d2e --comment "on my way"',
         answered(_acknowledge),
     )
-    acknowledge.add_argument("--comment", metavar="TEXT", help="a word on it")
     remark = add_command(
         actions, "comment", "Remark on an alert.", 'fleetlog alert comment 5f0c1d2e "fan replaced"', answered(_comment)
     )
-    for command in (show, explain, acknowledge, remark):
-        command.add_argument("id", help="the alert's id, or an unambiguous beginning of it")
+    for command in (acknowledge, remark):
+        command.add_argument("id", help=ID_HELP)
+    acknowledge.add_argument("--comment", metavar="TEXT", help="a word on it")
     remark.add_argument("text", help="the remark")
-    with_json(listed, show, explain, acknowledge, remark)
-    alert_silence.add(actions)
+    with_json(acknowledge, remark)
 
 
 def _list(options: argparse.Namespace, settings: Settings) -> int:
