@@ -59,7 +59,7 @@ def evaluator(variables: Mapping[str, str]) -> Any:
 
 @cache
 def _config() -> str:
-    """The standard library with other overloads of its operators, as the configuration of an environment (YAML, of which JSON is a part)."""
+    """The standard library with other overloads of its operators, as an environment is configured (in JSON)."""
     functions = {**_comparisons(), **_equalities(), **_arithmetic(), "@in": _membership()}
     declared = [
         {
@@ -146,21 +146,32 @@ def _others(operator: str) -> list[Overload]:
 
 
 def _membership() -> list[Overload]:
-    mixed: list[Overload] = [("in_double_list_int", ("double", "list(int)"), "bool"), ("in_int_list_double", ("int", "list(double)"), "bool")]
-    return [("in_list", ("A", "list(A)"), "bool"), ("in_map", ("A", "map(A, B)"), "bool"), *mixed]
+    return [
+        ("in_list", ("A", "list(A)"), "bool"),
+        ("in_map", ("A", "map(A, B)"), "bool"),
+        ("in_double_list_int", ("double", "list(int)"), "bool"),
+        ("in_int_list_double", ("int", "list(double)"), "bool"),
+    ]
+
+
+Declared = list[tuple[tuple[str, ...], Any]]
+"""Overloads of a function of rules: the types of its arguments and that of its result."""
 
 
 def _functions() -> list[Any]:
     """The functions of rules. They have no implementation: none is left when an expression is evaluated."""
-    number, wrapped = ("double", "int"), _WRAPPERS["double"]
-    over = {name: [((kind, span), wrapped) for kind, span in product(number, _SPANS)] for name in OVER_WINDOW}
-    counted = [(("bool", span), _TYPES["int"]) for span in _SPANS] + [((span,), _TYPES["int"]) for span in _SPANS]
-    absent = [((*kind, span), _TYPES["bool"]) for kind, span in product([(), *((kind,) for kind in number)], _SPANS)]
+    number, wrapped, whole = ("double", "int"), _WRAPPERS["double"], _TYPES["int"]
+    over: dict[str, Declared] = {
+        name: [((kind, span), wrapped) for kind, span in product(number, _SPANS)] for name in OVER_WINDOW
+    }
+    counted: Declared = [((span,), whole) for span in _SPANS]
+    counted += [((kind, span), whole) for kind, span in product(("bool", *number), _SPANS)]
+    absent: Declared = [((span,), _TYPES["bool"]) for span in _SPANS]
     degrees = [(pair, wrapped) for pair in product(number, number)]
     apart = [(("double", "double", *pair), wrapped) for pair in product(number, number)]
-    declared = {
+    declared: dict[str, Declared] = {
         **over,
-        COUNT: [*counted, *(((kind, span), _TYPES["int"]) for kind, span in product(number, _SPANS))],
+        COUNT: counted,
         ABSENT_FOR: absent,
         DISTANCE: [*degrees, *apart],
         METRIC: [(("string",), wrapped)],
@@ -168,7 +179,7 @@ def _functions() -> list[Any]:
     return [cel.FunctionDecl(name, list(_overloads(name, given))) for name, given in declared.items()]
 
 
-def _overloads(name: str, given: Iterable[tuple[tuple[str, ...], Any]]) -> Iterable[Any]:
+def _overloads(name: str, given: Declared) -> Iterable[Any]:
     for arguments, result in given:
         parameters = [_TYPES[kind] for kind in arguments]
         yield cel.Overload(id="_".join((name, *arguments)), return_type=result, parameters=parameters)

@@ -1,8 +1,8 @@
 """What rules are about: the records of each input, as variables with types.
 
 A field is a variable by its name, one of a nested record by its path (`cpu_usage.user`); lists of plain values are lists,
-and lists of records are left out. Beside them every input has `at` (event time) and the device's `device.id`, `device.state`,
-`device.model`, `device.labels`. Of telemetry every other name is a metric.
+and lists of records are left out. Beside them every input has `at` (event time) and the device's `device.id`,
+`device.state`, `device.model`, `device.labels`. Of telemetry every other name is a metric.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +21,10 @@ TOPICS: Mapping[str, str] = {
     "trend": "fleet.trends",
     "fleet": "fleet.rules.aggregates",
 }
-AT, KEY = "_at", "_key"
+AT, KEY, RECEIVED = "_at", "_key", "_received"
+_COMMON = {"received_at": RECEIVED}
+_NOT_OF_TELEMETRY = frozenset(("event_id", "device_id", "occurred_at"))
+"""Fields of an upload, which a row of it is not asked about; the device is device.id, its time at."""
 METRIC_COLUMN = "metric:"
 """Before a metric's name: the column that holds it."""
 LABELS = "device.labels"
@@ -57,7 +60,10 @@ def variables(rule_input: str, contract: Contract, measures: Iterable[str] = ())
         NoSuchInput: no records of this input exist.
     """
     if rule_input == "fleet":
-        return {AT.strip("_"): Variable("timestamp", False, AT), **{name: Variable("double", True, name) for name in measures}}
+        return {
+            AT.strip("_"): Variable("timestamp", False, AT),
+            **{name: Variable("double", True, name) for name in measures},
+        }
     topic = contract.topics.get(TOPICS[rule_input])
     if topic is None:
         raise NoSuchInput(f"there is no input {rule_input} yet: the contract has no topic {TOPICS[rule_input]}")
@@ -69,6 +75,7 @@ def variables(rule_input: str, contract: Contract, measures: Iterable[str] = ())
         LABELS: Variable("labels", False, LABELS),
     }
     several = len(topic.records) > 1
+    skipped = _NOT_OF_TELEMETRY if rule_input == "telemetry" else frozenset()
     if several:
         found["record"] = Variable("string", False, "record")
     for record in topic.records:
@@ -76,7 +83,8 @@ def variables(rule_input: str, contract: Contract, measures: Iterable[str] = ())
             earlier = found.get(name)
             if earlier is not None and earlier.kind != kind:
                 continue  # two record types of a topic that mean different things by a name: the first one's holds
-            found[name] = Variable(kind, nullable or several, name)
+            if name not in skipped:
+                found[name] = Variable(kind, nullable or several, _COMMON.get(name, name))
     return found
 
 

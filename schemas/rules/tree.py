@@ -96,7 +96,7 @@ def _classes() -> dict[str, type[Message]]:
             if kind.startswith("?"):
                 described.oneof_index = 0
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.Add(file)
     return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"fleetlog.cel.{name}")) for name in _MESSAGES}
 
 

@@ -8,7 +8,7 @@ apart this way, or that polars does otherwise (regular expressions), is left to 
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -18,16 +18,8 @@ from schemas.rules.dialect import evaluator
 from schemas.rules.durations import BadDuration, micros
 from schemas.rules.expression import Expression, constant
 from schemas.rules.tree import serialized
+from streams.rules.dtypes import DTYPES, EPOCH
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-DTYPES: Mapping[str, Any] = {
-    "bool": pl.Boolean(),
-    "int": pl.Int64(),
-    "double": pl.Float64(),
-    "string": pl.String(),
-    "timestamp": pl.Int64(),
-    "duration": pl.Int64(),
-}
 _NUMBERS = ("int", "double")
 _ALIKE = ("<", "<=", ">", ">=")
 _FINER_THAN_MICROS = re.compile(r"\.\d{7,}")
@@ -77,7 +69,9 @@ class _Translation:
             return _Column(pl.col(node.ident.name), self.columns[node.ident.name], Null.NULL)
         if kind == "call":
             return self._call(node.call)
-        raise NotColumnar(f"it uses a {kind}" if kind != "ident" else f"{node.ident.name} is a {self.columns.get(node.ident.name)}")
+        raise NotColumnar(
+            f"it uses a {kind}" if kind != "ident" else f"{node.ident.name} is a {self.columns.get(node.ident.name)}"
+        )
 
     def _constant(self, node: Any) -> _Column:
         kind = self.types.get(node.id, "dyn")
@@ -185,7 +179,9 @@ def _same(a: _Column, b: _Column) -> tuple[_Column, _Column]:
         return a, b
     if {a.kind, b.kind} != set(_NUMBERS):
         raise NotColumnar(f"it compares {a.kind} with {b.kind}")
-    made = [side if side.kind == "double" else side._replace(expr=side.expr.cast(pl.Float64), kind="double") for side in (a, b)]
+    made = [
+        side if side.kind == "double" else side._replace(expr=side.expr.cast(pl.Float64), kind="double") for side in (a, b)
+    ]
     return made[0], made[1]
 
 

@@ -1,8 +1,8 @@
 """Rules, compiled: `compile_rule` checks a document against the contract and says all that is wrong with it.
 
 What comes of it is evaluated by `streams.rules.evaluation`, over frames of rows in the order of the log. A frame has `_key`,
-`_at`, `_received` (streams.rules.ports) and the columns of `CompiledRule.columns`: fields by their names (nested ones by their
-path), `metric:NAME`, `device.state`, `device.model`, `device.labels.NAME`; times as Int64 microseconds.
+`_at`, `_received` (streams.rules.ports) and the columns of `CompiledRule.columns`: fields by their names (nested ones by
+their path), `metric:NAME`, `device.state`, `device.model`, `device.labels.NAME`; times as Int64 microseconds.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,9 +14,10 @@ import polars as pl
 
 from schemas.contract import Contract
 from schemas.rules import dialect, tree
+from schemas.rules.checking import compile_expression
 from schemas.rules.document import Rule
-from schemas.rules.expression import BadExpression, Call, Expression, compile_expression, constant
-from schemas.rules.inputs import LABEL_COLUMN, METRIC_COLUMN, TOPICS, NoSuchInput, Variable, metric, variables
+from schemas.rules.expression import BadExpression, Call, Expression, constant
+from schemas.rules.inputs import LABEL_COLUMN, METRIC_COLUMN, TOPICS, NoSuchInput, Variable, variables
 from schemas.rules.reading import BadRule
 from streams.rules.columnar import NotColumnar, columnar
 from streams.rules.single import Single
@@ -50,8 +51,8 @@ class CompiledRule:
     `topic` is where its rows come from; `columns` the CEL types of the columns that it reads, by name. Rows in which all of
     `relevant` are null say nothing about it (of telemetry: none of its metrics); empty: every row does. `since` names the
     moment from which its windows hold readings: rules with the same share them. `clear` is None where it is `when` not
-    holding. `value` is what an alert shows: the left side of the first comparison. `absent_after`: silences, in
-    microseconds, after which `idle` may give another answer; `horizon`: the longest window.
+    holding. `value` is what an alert shows: the left side of the first comparison. `absent_after`: the silence of a rule
+    that is `absent_for`; `horizon`: the longest window; both in microseconds, 0 for none.
     """
 
     rule: Rule
@@ -87,8 +88,8 @@ class CompiledRule:
         return "; ".join(dict.fromkeys(part.why_not for part in parts if part.why_not))
 
     @property
-    def absent_after(self) -> tuple[int, ...]:
-        return tuple(sorted({call.span for call in self.calls.values() if call.function == dialect.ABSENT_FOR}))
+    def absent_after(self) -> int:
+        return max((call.span for call in self.calls.values() if call.function == dialect.ABSENT_FOR), default=0)
 
     @property
     def horizon(self) -> int:
@@ -132,11 +133,12 @@ class _Compiling:
         clear = self._expression("clear", rule.clear, known, rule.input, ("bool",))
         if when is not None and rule.hysteresis is not None:
             clear = self._tried("hysteresis", lambda: _beyond(when, rule.hysteresis or 0.0))
-        templates = {name: self._tried(f"annotations.{name}", lambda text=text: Template(text)) for name, text in rule.annotations.items()}
+        templates = self._templates()
         measures = self._measures(self.contract)
         group_by = self._group_by()
         if self.errors or when is None:
             raise BadRule(*self.errors)
+        self._silence(when)
         value = _shown(when)
         parts = [found for found in (when, clear, value) if found is not None]
         calls = {name: call for part in parts for name, call in part.calls.items()}
@@ -149,10 +151,10 @@ class _Compiling:
             _relevant(columns, calls.values()),
             since,
             Part(when),
-            None if clear is None else Part(clear),
-            None if value is None else Part(value),
+            _part(clear),
+            _part(value),
             {name: tuple(Part(argument) for argument in call.arguments) for name, call in calls.items()},
-            {name: template for name, template in templates.items() if template is not None},
+            templates,
             group_by,
             measures,
         )
@@ -168,7 +170,7 @@ class _Compiling:
     def _tried(self, field: str, make: Callable[[], T]) -> T | None:
         try:
             return make()
-        except (BadExpression, BadTemplate) as error:
+        except BadExpression as error:
             self.errors.append(f"{field}: {error}")
             return None
 
@@ -197,6 +199,15 @@ class _Compiling:
                 self.errors.append(f"group_by: {name!r} is no text of these records, and no device.labels.NAME")
         return found
 
+    def _templates(self) -> dict[str, Template]:
+        found = {}
+        for name, text in self.rule.annotations.items():
+            try:
+                found[name] = Template(text)
+            except BadTemplate as error:
+                self.errors.append(f"annotations.{name}: {error}")
+        return found
+
     def _measures(self, contract: Contract) -> dict[str, CompiledMeasure]:
         aggregate = self.rule.aggregate
         if aggregate is None:
@@ -210,17 +221,32 @@ class _Compiling:
             if any(part.calls for part in parts):
                 self.errors.append(f"{field}: an aggregate has a window of its own")
             columns = {column: kind for part in parts for column, kind in part.columns.items()}
-            found[name] = CompiledMeasure(where and Part(where), amount and Part(amount), columns)
+            found[name] = CompiledMeasure(_part(where), _part(amount), columns)
         return found
+
+    def _silence(self, when: Expression) -> None:
+        """`absent_for` is about time, not about rows: it is all that a rule says, or it is not in it."""
+        silences = [call for call in when.calls.values() if call.function == dialect.ABSENT_FOR]
+        alone = when.root.WhichOneof("kind") == "ident"
+        if silences and not (alone and self.rule.clear is None and self.rule.no_data is None):
+            raise BadRule(
+                "when: absent_for stands alone, with neither clear nor no_data: scope says which devices are meant"
+            )
 
     def _tried_out(self, made: CompiledRule) -> None:
         """Evaluate it once of nothing: a comprehension over a list that is written out may never end."""
         for field, part in (("when", made.when), ("clear", made.clear)):
             if part is not None and part.expr is None:
-                _, failures = part.single.column(pl.DataFrame({name: [None] for name in part.expression.columns} or {"": [None]}))
+                _, failures = part.single.column(
+                    pl.DataFrame({name: [None] for name in part.expression.columns} or {"": [None]})
+                )
                 self.errors += [f"{field}: {failure}" for failure in failures]
         if self.errors:
             raise BadRule(*self.errors)
+
+
+def _part(expression: Expression | None) -> Part | None:
+    return None if expression is None else Part(expression)
 
 
 def _relevant(columns: Mapping[str, str], calls: Iterable[Call]) -> tuple[str, ...]:
@@ -259,7 +285,9 @@ def _beyond(when: Expression, threshold: float) -> Expression:
     if function not in dialect.COMPARISONS or not isinstance(first := constant(root.call.args[1]), int | float):
         raise BadExpression("needs `when` to compare a value with a number, such as temperature > 100")
     if threshold > first if function in ("_>_", "_>=_") else threshold < first:
-        raise BadExpression(f"a second threshold of {threshold:g} is on the same side as the first, {first:g}: it would clear at once")
+        raise BadExpression(
+            f"a second threshold of {threshold:g} is on the same side as the first, {first:g}: it would clear at once"
+        )
     made = type(root)()
     made.CopyFrom(root)
     made.call.args[1].const.double_value = threshold
@@ -267,6 +295,3 @@ def _beyond(when: Expression, threshold: float) -> Expression:
     whole.call.function = "!_"
     whole.call.args.append(made)
     return replace(when, root=whole, types={**when.types, root.call.args[1].id: "double", whole.id: "bool"})
-
-
-__all__ = ["BadRule", "CompiledRule", "Part", "compile_rule", "metric"]

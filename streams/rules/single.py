@@ -10,7 +10,7 @@ import polars as pl
 from schemas.rules.dialect import evaluator
 from schemas.rules.expression import Expression
 from schemas.rules.tree import serialized
-from streams.rules.columnar import DTYPES, EPOCH
+from streams.rules.dtypes import DTYPES, EPOCH
 
 _MICRO = timedelta(microseconds=1)
 
@@ -61,7 +61,10 @@ class Single:
         """The evaluator for rows in which these variables are times; it takes a time under its type only."""
         program = self._programs.get(times)
         if program is None:
-            kinds = {name: kind if kind not in ("timestamp", "duration") or name in times else "dyn" for name, kind in self._columns.items()}
+            kinds = {
+                name: kind if kind not in ("timestamp", "duration") or name in times else "dyn"
+                for name, kind in self._columns.items()
+            }
             program = self._programs[times] = evaluator(kinds).deserialize(self._root)
         return program
 

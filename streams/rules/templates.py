@@ -1,8 +1,8 @@
 """Templates of annotations: text with placeholders, and nothing else.
 
 `{{ NAME }}` or `{{ NAME | FORMAT }}`. A name is `value`, `rule.id`, `rule.severity`, `group`, `device.id`, `device.state`,
-`device.model`, `device.labels.X`, or `labels.X` (the rule's own labels). Formats, of numbers: `.0f` to `.9f` (digits after the
-point), `%` (times 100, with one digit and a percent sign). Values go in as they are and are not looked at again: what a
+`device.model`, `device.labels.X`, or `labels.X` (the rule's own labels). Formats, of numbers: `.0f` to `.9f` (digits after
+the point), `%` (times 100, with one digit and a percent sign). Values go in as they are and are not looked at again: what a
 device says can't be a placeholder. A value longer than `MOST_VALUE` characters is cut, characters that control terminals
 become spaces, and what is not known is `?`.
 """
@@ -61,7 +61,9 @@ def _placeholder(inner: str) -> _Place:
         raise BadTemplate(f"{{{{{inner[:60]}}}}} is no placeholder such as {{{{ value }}}} or {{{{ value | .1f }}}}")
     name, form = found[1], found[2]
     if name not in _NAMES and not re.fullmatch(r"(device\.)?labels\.[A-Za-z_][A-Za-z0-9_]*", name):
-        raise BadTemplate(f"{{{{{inner}}}}}: there is no {name}; there are {', '.join(sorted(_NAMES))}, labels.X, device.labels.X")
+        raise BadTemplate(
+            f"{{{{{inner}}}}}: there is no {name}; there are {', '.join(sorted(_NAMES))}, labels.X, device.labels.X"
+        )
     if form is not None and name != "value":
         raise BadTemplate(f"{{{{{inner}}}}}: only value is a number")
     return _Place(name, form)

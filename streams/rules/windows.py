@@ -83,7 +83,7 @@ def keep(kept: Kept, layout: Layout, series: _Sorted, valid: Bools, horizon: int
     bounds = np.searchsorted(series.codes, np.arange(len(layout.devices) + 1))
     newest = np.full(len(layout.devices), -1, np.int64)
     np.maximum.at(newest, layout.codes[valid], layout.received[valid])
-    for code in np.flatnonzero(newest >= 0):
+    for code in np.flatnonzero(newest >= 0).tolist():
         device = layout.devices[code]
         low, high = int(bounds[code]), int(bounds[code + 1])
         at = series.at[low:high]
@@ -208,8 +208,8 @@ class _All(msgspec.Struct, array_like=True):
 
 
 class Windows:
-    """All that the rules of one input carry from frame to frame, in one partition: series by their names, and for each set of
-    columns the newest event time of each device."""
+    """All that the rules of one input carry from frame to frame, in one partition: series by their names, and for each set
+    of columns the newest event time of each device."""
 
     def __init__(self) -> None:
         self.series: dict[str, Kept] = {}
@@ -236,7 +236,11 @@ class Windows:
         made.newest = stored.newest
         made.series = {
             name: {
-                device: Readings(np.frombuffer(each.at, "<i8").astype(np.int64), np.frombuffer(each.values, "<f8").astype(np.float64), each.seen)
+                device: Readings(
+                    np.frombuffer(each.at, "<i8").astype(np.int64),
+                    np.frombuffer(each.values, "<f8").astype(np.float64),
+                    each.seen,
+                )
                 for device, each in kept.items()
             }
             for name, kept in stored.series.items()
@@ -265,7 +269,15 @@ def late(newest: dict[str, int], layout: Layout, relevant: Bools, update: bool =
     # Ranks, so that device and time fit one number; each device's running maximum is its own.
     times = np.unique(np.concatenate((at, before)))
     running = np.maximum.accumulate(
-        np.concatenate(([0], np.maximum(codes * len(times) + np.searchsorted(times, at), codes * len(times) + np.searchsorted(times, before)[codes])))
+        np.concatenate(
+            (
+                [0],
+                np.maximum(
+                    codes * len(times) + np.searchsorted(times, at),
+                    codes * len(times) + np.searchsorted(times, before)[codes],
+                ),
+            )
+        )
     )[1:]
     highest = times[running % len(times)] if len(order) else at
     found = np.zeros(len(layout.codes), bool)

@@ -8,12 +8,23 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from schemas.rules.expression import compile_expression
+from schemas.rules.checking import compile_expression
 from schemas.rules.inputs import Variable
-from streams.rules.columnar import DTYPES, NotColumnar, columnar
+from streams.rules.columnar import NotColumnar, columnar
+from streams.rules.dtypes import DTYPES
 from streams.rules.single import Single
 
-KINDS = {"i": "int", "j": "int", "x": "double", "y": "double", "s": "string", "t": "string", "b": "bool", "c": "bool", "at": "timestamp"}
+KINDS = {
+    "i": "int",
+    "j": "int",
+    "x": "double",
+    "y": "double",
+    "s": "string",
+    "t": "string",
+    "b": "bool",
+    "c": "bool",
+    "at": "timestamp",
+}
 VARIABLES = {name: Variable(kind, True, name) for name, kind in KINDS.items()}
 INTS = st.sampled_from([0, 1, -1, 2, 3, -7, 100, 2**53, 2**53 + 1, 2**63 - 1, -(2**63)]) | st.integers(-(2**63), 2**63 - 1)
 DOUBLES = st.sampled_from([0.0, -0.0, 1.0, 2.5, -7.0, 2.0**53, math.nan, math.inf, -math.inf]) | st.floats()
@@ -70,18 +81,24 @@ def expressions(kind: str, depth: int) -> st.SearchStrategy[str]:
                 st.builds("({} {} {})".format, each, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), each)
                 for each in (number, of["string"], of["timestamp"])
             ),
-            st.builds("({} - {} {} duration('300s'))".format, of["timestamp"], of["timestamp"], st.sampled_from(["<", ">="])),
+            st.builds(
+                "({} - {} {} duration('300s'))".format, of["timestamp"], of["timestamp"], st.sampled_from(["<", ">="])
+            ),
             st.builds("({} {} null)".format, st.sampled_from(list(KINDS)), st.sampled_from(["==", "!="])),
             st.builds("({} in [{}, {}])".format, number, literal("int"), literal("int")),
             st.builds("({} in [{}, {}])".format, number, literal("double"), literal("double")),
             st.builds("({} in [{}, {}])".format, of["string"], literal("string"), literal("string")),
-            st.builds("{}.{}({})".format, of["string"], st.sampled_from(["startsWith", "endsWith", "contains"]), of["string"]),
+            st.builds(
+                "{}.{}({})".format, of["string"], st.sampled_from(["startsWith", "endsWith", "contains"]), of["string"]
+            ),
         ],
     }
     return st.one_of(plain(kind), choice, *deeper[kind])
 
 
-ROWS = st.lists(st.fixed_dictionaries({name: st.none() | VALUES[kind] for name, kind in KINDS.items()}), min_size=1, max_size=12)
+ROWS = st.lists(
+    st.fixed_dictionaries({name: st.none() | VALUES[kind] for name, kind in KINDS.items()}), min_size=1, max_size=12
+)
 
 
 def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -148,7 +165,9 @@ def test_what_a_person_expects(text: str, row: dict[str, Any], expected: bool | 
     assert Single(expression).column(data)[0].item() is expected
 
 
-@pytest.mark.parametrize("text", ["s.matches('a+')", "[1, 2].exists(n, n > i)", "s in {'a': 1}", "{'a': 1}[s] == 1", "string(i) == '1'"])
+@pytest.mark.parametrize(
+    "text", ["s.matches('a+')", "[1, 2].exists(n, n > i)", "s in {'a': 1}", "{'a': 1}[s] == 1", "string(i) == '1'"]
+)
 def test_the_rest_is_left_to_google_s_evaluator(text: str) -> None:
     expression = compile_expression(text, VARIABLES, metrics=False)
     with pytest.raises(NotColumnar):
