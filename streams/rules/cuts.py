@@ -30,6 +30,9 @@ RANK = {topic: rank for rank, topic in enumerate(ORDER)}
 LOCAL = frozenset((COMMANDS, HEARTBEATS, EVENTS, TELEMETRY))
 """Topics of which an engine reads its own partition; of the others it reads all."""
 
+PACED = (HEARTBEATS, EVENTS, TELEMETRY)
+"""Topics of which an engine must have read all before its clock shows the time of day."""
+
 TURNING = frozenset((RULES, REGISTRATION))
 """Topics whose records change what later records mean: how they are evaluated, or whom a device is."""
 

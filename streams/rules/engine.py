@@ -10,18 +10,21 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from schemas.log import TopicPartition
+from schemas.log import Batch, TopicPartition
 from schemas.rule_messages import RuleApplied, RuleDisabled, RuleSuspended
 from streams.rules.active import Active, Slot
 from streams.rules.cells import Reason, ended
 from streams.rules.clock import Timer
-from streams.rules.cuts import RANK, Cut, Layout
+from streams.rules.cuts import PACED, RANK, Cut, Layout
 from streams.rules.intake import Intake
 from streams.rules.playing import Player
 from streams.rules.ports import Moment, RuleFailed
 from streams.rules.reading import Slices, alert_commands, registrations, rule_events
 from streams.rules.run import Counts, Outcome, Run
 from streams.rules.state import State, ordered
+
+SAMPLE = 20
+"""Newest records of a slice that are asked for their time."""
 
 REVISION = 1
 """Of what the engine makes of its inputs. Snapshots of another revision are not used."""
@@ -55,6 +58,15 @@ class Engine:
                 self._evaluate(run, player, intake)
         player.play()
         return run.outcomes(), run.counts
+
+    def newest(self, slices: Slices) -> int | None:
+        """The newest received_at of what devices sent in these slices, microseconds; None where there is nothing."""
+        found = [self._received(source.topic, batches[-1]) for source, batches in slices.items() if source.topic in PACED]
+        return max((at for at in found if at is not None), default=None)
+
+    def _received(self, topic: str, batch: Batch) -> int | None:
+        read = self.state.readers.columns[topic].rows(batch.values[-SAMPLE:])
+        return max((row["received_at"] for _, row in read.rows), default=None)
 
     # --- what turns everything behind it ------------------------------------------------------------------------------
 
