@@ -53,6 +53,24 @@ def plain(kind: str) -> st.SearchStrategy[str]:
     return st.sampled_from([name for name, its in KINDS.items() if its == kind]) | literal(kind)
 
 
+def conditions(of: dict[str, st.SearchStrategy[str]]) -> list[st.SearchStrategy[str]]:
+    number = of["int"] | of["double"]
+    return [
+        st.builds("({} {} {})".format, of["bool"], st.sampled_from(["&&", "||", "==", "!="]), of["bool"]),
+        st.builds("(!{})".format, of["bool"]),
+        *(
+            st.builds("({} {} {})".format, each, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), each)
+            for each in (number, of["string"], of["timestamp"])
+        ),
+        st.builds("({} - {} {} duration('300s'))".format, of["timestamp"], of["timestamp"], st.sampled_from(["<", ">="])),
+        st.builds("({} {} null)".format, st.sampled_from(list(KINDS)), st.sampled_from(["==", "!="])),
+        st.builds("({} in [{}, {}])".format, number, literal("int"), literal("int")),
+        st.builds("({} in [{}, {}])".format, number, literal("double"), literal("double")),
+        st.builds("({} in [{}, {}])".format, of["string"], literal("string"), literal("string")),
+        st.builds("{}.{}({})".format, of["string"], st.sampled_from(["startsWith", "endsWith", "contains"]), of["string"]),
+    ]
+
+
 def expressions(kind: str, depth: int) -> st.SearchStrategy[str]:
     """Texts of expressions of a kind, at most so deep."""
     if depth == 0:
@@ -74,24 +92,7 @@ def expressions(kind: str, depth: int) -> st.SearchStrategy[str]:
         ],
         "string": [st.builds("({} + {})".format, of["string"], of["string"])],
         "timestamp": [],
-        "bool": [
-            st.builds("({} {} {})".format, of["bool"], st.sampled_from(["&&", "||", "==", "!="]), of["bool"]),
-            st.builds("(!{})".format, of["bool"]),
-            *(
-                st.builds("({} {} {})".format, each, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), each)
-                for each in (number, of["string"], of["timestamp"])
-            ),
-            st.builds(
-                "({} - {} {} duration('300s'))".format, of["timestamp"], of["timestamp"], st.sampled_from(["<", ">="])
-            ),
-            st.builds("({} {} null)".format, st.sampled_from(list(KINDS)), st.sampled_from(["==", "!="])),
-            st.builds("({} in [{}, {}])".format, number, literal("int"), literal("int")),
-            st.builds("({} in [{}, {}])".format, number, literal("double"), literal("double")),
-            st.builds("({} in [{}, {}])".format, of["string"], literal("string"), literal("string")),
-            st.builds(
-                "{}.{}({})".format, of["string"], st.sampled_from(["startsWith", "endsWith", "contains"]), of["string"]
-            ),
-        ],
+        "bool": conditions(of),
     }
     return st.one_of(plain(kind), choice, *deeper[kind])
 
