@@ -157,7 +157,7 @@ def test_a_hanging_receiver_and_a_private_address_are_bounded_and_hold_up_nobody
         time.sleep(0.1)
     assert (failed["stuck"].reason, failed["stuck"].attempts) == ("timeout", 2)
     assert (failed["inside"].reason, failed["inside"].attempts) == ("forbidden_address", 1)
-    assert list(receiver.counted().values()) == [1], "the private address was sent to"
+    assert len(receiver.counted()) == 1, "the private address was sent to"
 
 
 def test_kills_at_any_time_lose_and_double_nothing(stack: Stack, alerts: Alerts, receiver: Receiver) -> None:
