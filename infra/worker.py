@@ -13,6 +13,7 @@ from infra import as_of, compose, deciders
 from infra.background_snapshots import BackgroundSnapshots
 from infra.notifier import attach_notifier
 from infra.sentinel import Sentinel, SentinelService, Watched
+from infra.service_health import service_health
 from infra.settings import SettingError, Settings
 from projections.catalogue import CATALOGUE, UnknownView, find
 from projections.projection import KeyedProjection, Projection
@@ -71,6 +72,7 @@ def make_worker(
         keyed = {view.name: view.reader.ends for view in views if isinstance(find(view.name), KeyedProjection)}
         app.service(BackgroundSnapshots(settings, as_of.snapshots(settings), keyed))
     serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views, decide, notify))
+    service_health(settings, "worker", f"worker-{index}", monitor.registry).start()
     app.timer(TRIM_SECONDS)(_trim)
     return app, views, decide
 
