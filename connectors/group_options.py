@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+SESSIONS = 4  # a broker that was frozen or restarted has let everybody in by then
+
 
 @dataclass(frozen=True, slots=True)
 class GroupOptions:
@@ -23,6 +25,11 @@ class GroupOptions:
     slots: int = 2
     session_timeout: float = 10.0
     to_the_end: bool = False
+
+    @property
+    def admission_timeout(self) -> float:
+        """Seconds until a member that the group does not let in begins anew with a new client."""
+        return SESSIONS * self.session_timeout
 
     def configuration(self) -> dict[str, object]:
         """What librdkafka is told."""

@@ -48,6 +48,18 @@ class CommandReader(GroupReader):
             raise Disowned(f"{self._options.group}: the assignment {epoch} is over")
         return found
 
+    def membership(self, sources: Iterable[TopicPartition]) -> Any:
+        """The membership under which some partitions are read now, for a transaction that takes nothing of theirs.
+
+        Raises:
+            Disowned: one of them is not read.
+        """
+        epochs = [self._epochs.get(source) for source in sources]
+        read = [epoch for epoch in epochs if epoch is not None]
+        if not read or len(read) < len(epochs):
+            raise Disowned(f"{self._options.group}: not all of its partitions are read any more")
+        return self.member(min(read))
+
     def committed(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """The group's offsets, None where there is none. Called by `start_of` in the reader's thread.
 

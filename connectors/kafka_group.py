@@ -1,8 +1,7 @@
 """Reading the log as a member of a consumer group: librdkafka is the carrier of the live views.
 
-A thread of its own polls the consumer, so that the group hears of this member however long a store takes. It collects
-each partition's records into batches and hands them on through a bounded number of slots. While no slot is free the
-partitions are paused and the thread goes on polling.
+A thread of its own polls the consumer, so that the group hears of this member however long a store takes. Batches of each
+partition are handed on through a bounded number of slots; while none is free the partitions are paused, and polling goes on.
 
 The group only decides who owns a partition. Where reading starts is the view's own stored position, which the thread
 asks for at every assignment; the offset committed to the group is a gauge of lag and is never read.
@@ -17,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from connectors.group_faults import FENCES_SECONDS, MOST_FENCES, Fenced, LostPosition
+from connectors.group_faults import Admission, Fenced, Fences, LeftOut, LostPosition
 from connectors.group_options import GroupOptions
 from connectors.group_positions import StartOf, stored_positions
 from connectors.kafka_log import AWAY
@@ -54,6 +53,7 @@ class GroupReader:
         self._ends = LogEnds(options.bootstrap_servers)
         self._requests: deque[Callable[[], None]] = deque()
         self._folded: dict[TopicPartition, int] = {}
+        self._admission = Admission(options.admission_timeout)
         self._heard = time.monotonic()
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"reader-{options.group}", daemon=True)
@@ -105,8 +105,7 @@ class GroupReader:
 
     def reread(self, sources: Iterable[TopicPartition]) -> None:
         """Ask the stored positions anew and go on from there."""
-        wanted = list(sources)
-        for source in wanted:
+        for source in (wanted := list(sources)):
             self._give_up(source)
         self._requests.append(lambda: self._restart([s for s in wanted if self._epochs.get(s) == self._given_up[s]]))
 
@@ -125,16 +124,15 @@ class GroupReader:
     # --- the reader's thread ------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        fences: deque[float] = deque(maxlen=MOST_FENCES)
+        fences = Fences()
         try:
             while not self._stop.is_set():
                 try:
                     self._be_a_member()
-                except Fenced as fenced:
-                    fences.append(time.monotonic())
-                    if len(fences) == MOST_FENCES and fences[-1] - fences[0] < FENCES_SECONDS:
+                except (Fenced, LeftOut) as fault:
+                    if fences.too_many(fault):
                         raise
-                    log.warning("%s, member %s joins anew: %s", self._options.group, self._options.member, fenced)
+                    log.warning("%s, member %s joins anew: %s", self._options.group, self._options.member, fault)
                     self._stop.wait(1.0)
         except BaseException as error:
             self.failure = error
@@ -142,6 +140,7 @@ class GroupReader:
 
     def _be_a_member(self) -> None:
         self._consumer = Consumer(self._options.configuration(), logger=log)
+        self._admission.wanted()
         try:
             self._consumer.subscribe(
                 list(self._options.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
@@ -158,6 +157,7 @@ class GroupReader:
         while not self._stop.is_set():
             while self._requests:
                 self._requests.popleft()()
+            self._admission.check()
             messages = self._consumed()
             self._take(messages)
             if self._options.to_the_end and not messages:
@@ -214,8 +214,7 @@ class GroupReader:
             self._deliver(pending.batch(source, self._epochs[source]))
 
     def _wait_for_slot(self) -> bool:
-        """Take a slot. While there is none for longer than a moment, fetch nothing but go on polling: the group must
-        hear of this member, and a rebalance must find it."""
+        """Take a slot. While there is none, fetch nothing but go on polling: a rebalance must find this member."""
         if self._slots.acquire(timeout=0.5):
             return True
         self._each_assigned(lambda partition: self._consumer.pause([partition]))
@@ -239,6 +238,7 @@ class GroupReader:
 
     def _on_assign(self, consumer: Consumer, partitions: Sequence[KafkaPartition]) -> None:
         sources = [TopicPartition(p.topic, p.partition) for p in partitions]
+        self._admission.granted()
         starts = self._stored(sources)
         self._begin(sources, starts)
         assigned = [KafkaPartition(s.topic, s.partition, starts[s]) for s in sources]
@@ -250,13 +250,14 @@ class GroupReader:
         for partition in partitions:
             self._forget(TopicPartition(partition.topic, partition.partition))
         consumer.unassign()
+        self._admission.wanted()
         log.info("revoked %d partitions", len(partitions))
 
     def _stored(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        def heard() -> None:
-            self._heard = time.monotonic()
+        return stored_positions(self._start_of, sources, self._options.group, self._stop, self._hear)
 
-        return stored_positions(self._start_of, sources, self._options.group, self._stop, heard)
+    def _hear(self) -> None:
+        self._heard = time.monotonic()
 
     def _begin(self, sources: Iterable[TopicPartition], starts: Mapping[TopicPartition, int]) -> None:
         self._epoch += 1
@@ -292,8 +293,7 @@ class GroupReader:
 
     def _commit(self) -> None:
         folded, self._folded = self._folded, {}
-        offsets = [KafkaPartition(s.topic, s.partition, following) for s, following in folded.items()]
-        if offsets:
+        if offsets := [KafkaPartition(s.topic, s.partition, following) for s, following in folded.items()]:
             try:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
             except KafkaException as error:  # only a gauge: the next commit a second later says the same and more

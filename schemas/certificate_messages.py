@@ -43,6 +43,12 @@ class ConfirmMassRevocation(Command, frozen=True, kw_only=True):
     expected: int
 
 
+class ContinueMassRevocation(Command, frozen=True, kw_only=True):
+    """A confirmed revocation goes on with the certificates that are left."""
+
+    revocation_id: str
+
+
 class GrantException(Command, frozen=True, kw_only=True):
     """A device whose certificate has expired may still renew it."""
 

@@ -1,12 +1,14 @@
 """Which message types the records of a topic have."""
 
 from schemas import (
+    alert_messages,
     certificate_messages,
     correction_messages,
     drift_messages,
     notification_messages,
     registration_commands,
     registration_events,
+    rule_messages,
 )
 from schemas.contract import Topic
 from schemas.messages import Message
@@ -17,6 +19,8 @@ MODULES = (
     certificate_messages,
     correction_messages,
     drift_messages,
+    rule_messages,
+    alert_messages,
     notification_messages,
 )
 

@@ -1,10 +1,11 @@
 """Commands and events of topics that hold several record types, as typed values.
 
 A message type is a struct named like its record type, with the record's fields. `Messages` turns them into framed Avro
-values of a topic and back.
+values of a topic and back. `TypedRecords` does so for structs that are no messages: records that answer no command.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -39,14 +40,17 @@ class Foreign(ValueError):
     """A value that is no message of the topic's types; the text says why."""
 
 
-class Messages:
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+class TypedRecords(Generic[R]):
     """The codec of one topic. `register(subject, schema)` gives a schema's id, `schema_of(id)` its schema; what they raise
     (a registry that is away) leaves the methods."""
 
     def __init__(
         self,
         topic: Topic,
-        types: Iterable[type[Message]],
+        types: Iterable[type[R]],
         register: Callable[[str, Schema], int],
         schema_of: Callable[[int], Schema],
     ) -> None:
@@ -56,9 +60,9 @@ class Messages:
         if unknown := self._types.keys() - self._records.keys():
             raise ValueError(f"{topic.name} holds no {', '.join(sorted(unknown))}")
         self._encoders: dict[str, tuple[bytes, Encoder]] = {}
-        self._decoders: dict[int, tuple[type[Message] | None, Decoder]] = {}
+        self._decoders: dict[int, tuple[type[R] | None, Decoder]] = {}
 
-    def encode(self, message: Message) -> bytes:
+    def encode(self, message: R) -> bytes:
         """The framed value of a message.
 
         Raises:
@@ -71,9 +75,9 @@ class Messages:
             number = self._register(self._topic.subject(record), record.schema)
             known = self._encoders[name] = prefix(number), Encoder(record)
         start, encoder = known
-        return start + encoder.encode(msgspec.structs.asdict(message))
+        return start + encoder.encode(msgspec.to_builtins(message, builtin_types=(bytes,)))
 
-    def decode(self, value: bytes | None) -> Message | None:
+    def decode(self, value: bytes | None) -> R | None:
         """The message in a framed value, of whatever version; None for a record type of the topic without message type.
 
         Raises:
@@ -93,7 +97,7 @@ class Messages:
         except msgspec.ValidationError as error:
             raise Foreign(f"{made.__name__}: {error}") from None
 
-    def _decoder(self, number: int) -> tuple[type[Message] | None, Decoder]:
+    def _decoder(self, number: int) -> tuple[type[R] | None, Decoder]:
         known = self._decoders.get(number)
         if known is None:
             schema = self._schema_of(number)
@@ -104,3 +108,7 @@ class Messages:
                 raise Foreign(f"schema {number} is of {full_name or 'no record'}, which {self._topic.name} does not hold")
             known = self._decoders[number] = self._types.get(record.name), Decoder(schema, record.schema)
         return known
+
+
+class Messages(TypedRecords[Message]):
+    """The codec of a topic of commands or events."""

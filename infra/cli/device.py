@@ -24,6 +24,7 @@ def add(commands: Commands) -> None:
         ("heartbeat", "send a heartbeat with this machine's figures; the first one activates the device"),
         ("config", "the configuration that the fleet has for the device"),
         ("token", "an access token, good for an hour"),
+        ("fetch", "the newest certificate, if its answer was lost and with it what was noted of the request"),
     )
     for name, summary in plain:
         _common(add_command(actions, name, summary, f"fleetlog device {name} --json", _run))
@@ -190,6 +191,10 @@ def _renew(options: argparse.Namespace, settings: Settings, device: "Device") ->
     return {"renewed": device.renew(options.now)} | device.status()
 
 
+def _fetch(options: argparse.Namespace, settings: Settings, device: "Device") -> Told:
+    return {"fetched": device.fetch()} | device.status()
+
+
 def _rotate(options: argparse.Namespace, settings: Settings, device: "Device") -> Told:
     device.rotate(options.algorithm)
     return device.status()
@@ -204,5 +209,6 @@ ACTIONS: dict[str, Action] = {
     "config": _config,
     "token": _token,
     "renew": _renew,
+    "fetch": _fetch,
     "rotate": _rotate,
 }

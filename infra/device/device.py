@@ -182,6 +182,21 @@ class Device:
         bundle = self._over_mtls(lambda device: session.rotation(device, key, new, about["serial"], progress))
         self._keep(bundle, public_der(new), about)
 
+    def fetch(self) -> bool:
+        """The newest certificate, if this device has not got it: its answer was lost, and what was noted of the request
+        too. False if it is the one that is kept."""
+        self._take_next_key()
+        about = self.about()
+        bundle = self._over_mtls(session.newest)
+        if bundle.serial == about["serial"]:
+            return False
+        certified = keys.der(keys.checked(x509.load_pem_x509_certificate(bundle.certificate.encode()).public_key()))
+        for name in (KEY, NEXT_KEY):
+            if self.store.has(name) and public_der(self.store.key(name)) == certified:
+                self._keep(bundle, certified, about)
+                return True
+        raise NotTrusted(f"certificate {bundle.serial} is of a key that this device does not have")
+
     def _over_mtls(self, flow: Callable[[str], Flow[T]]) -> T:
         with self._link() as link:
             return perform(flow(self.about()["device_id"]), link.send, self.backoff)

@@ -48,6 +48,12 @@ def access_token(device_id: str) -> Flow[Reply]:
     return (yield Call("POST", f"/v1/devices/{device_id}/token", b"{}", str(uuid4())))
 
 
+def newest(device_id: str) -> Flow[Bundle]:
+    """The device's newest certificate, as it was answered first; also by the one before it, which was not revoked."""
+    reply = yield Call("GET", f"/v1/devices/{device_id}/certificate")
+    return Bundle.read({"device_id": device_id} | reply)
+
+
 def state(device_id: str, state: str, detail: str | None = None) -> Flow[Reply]:
     """Tell which state of its life the device has come to."""
     said = {"state": state} | ({} if detail is None else {"detail": detail})

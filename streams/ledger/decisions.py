@@ -2,8 +2,6 @@
 that signs certificates.
 """
 
-from typing import NamedTuple
-
 from connectors.authority.port import Authority, Issued, Refused
 from connectors.keys import key_hash
 from schemas.certificate_messages import (
@@ -12,64 +10,22 @@ from schemas.certificate_messages import (
     CertificateIssued,
     CertificateRefused,
     CertificateRenewed,
-    CertificateRevoked,
     ConfirmMassRevocation,
+    ContinueMassRevocation,
     ExceptionGranted,
     GrantException,
     IssueCertificate,
-    MassRevocationConfirmed,
-    MassRevocationRequested,
     RequestMassRevocation,
     RevokeCertificate,
     SignTreeHead,
 )
-from schemas.message_values import RevocationReason
 from schemas.messages import Command
-from schemas.transparency.entries import Certified, Leaf
+from schemas.transparency.entries import Certified
 from streams.identities import headers
+from streams.ledger.building import Builder, Decided
+from streams.ledger.mass_revocation import confirm, go_on, request
 from streams.ledger.renewals import check_renewal
-from streams.ledger.state import Certificate, LedgerState, MassRevocation
-
-CONFIRM_MICROS = 10 * 60 * 1_000_000  # a mass revocation has to be confirmed within ten minutes
-
-
-class Decided(NamedTuple):
-    """What a command came to: leaves, a refusal, or (`again`) what the leaf of that index said. `made`: the certificate of
-    the first leaf."""
-
-    leaves: tuple[Leaf, ...] = ()
-    refusal: CertificateRefused | None = None
-    again: int | None = None
-    made: Issued | None = None
-
-
-class Builder:
-    """Makes the leaves of one command, numbered in order, and enters them."""
-
-    def __init__(self, state: LedgerState, command: Command) -> None:
-        self._state, self._command = state, command
-        self.leaves: list[Leaf] = []
-
-    def revoke(
-        self, serial: str, reason: RevocationReason, detail: str | None = None, revocation_id: str | None = None
-    ) -> None:
-        known = self._state.certificates.get(serial)
-        assert known is not None
-        event = CertificateRevoked(
-            **headers(self._command, len(self.leaves)),
-            leaf_index=self._state.tree.size,
-            serial=serial,
-            device_id=known.device_id,
-            hardware_id=known.hardware_id,
-            reason=reason,
-            detail=detail,
-            revocation_id=revocation_id,
-        )
-        self.enter(event)
-
-    def enter(self, leaf: Leaf) -> None:
-        self._state.enter(leaf)
-        self.leaves.append(leaf)
+from streams.ledger.state import Certificate, LedgerState
 
 
 def decide(state: LedgerState, command: Command, authority: Authority) -> Decided:
@@ -84,9 +40,11 @@ def decide(state: LedgerState, command: Command, authority: Authority) -> Decide
         if isinstance(command, RevokeCertificate):
             return _revoke(state, command)
         if isinstance(command, RequestMassRevocation):
-            return _request(state, command)
+            return request(state, command)
         if isinstance(command, ConfirmMassRevocation):
-            return _confirm(state, command)
+            return confirm(state, command)
+        if isinstance(command, ContinueMassRevocation):
+            return go_on(state, command)
         if isinstance(command, GrantException):
             return _except(state, command)
         if isinstance(command, AddAuthority):
@@ -193,57 +151,6 @@ def _entered(state: LedgerState, serial: str) -> Certificate:
     if known is None:
         raise Refused("CERTIFICATE_UNKNOWN", f"the ledger shows no certificate {serial}")
     return known
-
-
-def _request(state: LedgerState, command: RequestMassRevocation) -> Decided:
-    if state.revocations.get(command.revocation_id) is not None:
-        raise Refused("REVOCATION_UNKNOWN", f"revocation {command.revocation_id} was asked for before")
-    if (command.selector == "all") != (command.value is None):
-        raise Refused("BAD_SELECTOR", "an owner or a model has a value, all has none")
-    expires_at = command.issued_at + CONFIRM_MICROS
-    asked = MassRevocation(command.selector, command.value, command.reason, 0, expires_at)
-    event = MassRevocationRequested(
-        **headers(command, 0),
-        leaf_index=state.tree.size,
-        revocation_id=command.revocation_id,
-        selector=command.selector,
-        value=command.value,
-        reason=command.reason,
-        certificates=len(_concerned(state, asked, command.issued_at)),
-        expires_at=expires_at,
-    )
-    state.enter(event)
-    return Decided((event,))
-
-
-def _concerned(state: LedgerState, asked: MassRevocation, now: int) -> list[str]:
-    """The serial numbers of the valid certificates that a mass revocation is about, as they were entered."""
-    return [serial for serial, known in state.certificates.items() if known.valid(now) and asked.concerns(known)]
-
-
-def _confirm(state: LedgerState, command: ConfirmMassRevocation) -> Decided:
-    """All that are valid now are revoked, those too that came after the request: what is to be cut off is not to get away
-    by renewing."""
-    asked = state.revocations.get(command.revocation_id)
-    if asked is None or asked.confirmed:
-        was = "was confirmed before" if asked else "was not asked for"
-        raise Refused("REVOCATION_UNKNOWN", f"revocation {command.revocation_id} {was}")
-    if command.issued_at > asked.expires_at:
-        raise Refused("REVOCATION_EXPIRED", f"revocation {command.revocation_id} was to be confirmed in ten minutes")
-    if command.expected != asked.certificates:
-        raise Refused("COUNT_DIFFERS", f"{asked.certificates} certificates were told of, {command.expected} are confirmed")
-    serials = _concerned(state, asked, command.issued_at)
-    builder = Builder(state, command)
-    event = MassRevocationConfirmed(
-        **headers(command, 0),
-        leaf_index=state.tree.size,
-        revocation_id=command.revocation_id,
-        certificates=len(serials),
-    )
-    builder.enter(event)
-    for serial in serials:
-        builder.revoke(serial, asked.reason, None, command.revocation_id)
-    return Decided(tuple(builder.leaves))
 
 
 def _except(state: LedgerState, command: GrantException) -> Decided:

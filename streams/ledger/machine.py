@@ -11,6 +11,7 @@ from connectors.authority.port import Authority
 from schemas.certificate_messages import (
     CertificateRefused,
     CertificateRevoked,
+    ContinueMassRevocation,
     IssueCertificate,
     LedgerCommandRepeated,
     TreeHeadSigned,
@@ -19,7 +20,8 @@ from schemas.messages import Command, Event
 from schemas.registration_commands import RecordCertificate, RecordCertificateFailure, RecordRevocation
 from schemas.transparency.entries import Certified, as_leaf
 from streams.identities import follow_up_headers, headers, repeat_headers
-from streams.ledger.decisions import Decided, decide
+from streams.ledger.building import Decided
+from streams.ledger.decisions import decide
 from streams.ledger.state import LedgerState
 from streams.machine import Addressed, Keyed
 
@@ -124,6 +126,8 @@ class LedgerMachine:
                 batch.follow_ups.append(_after_revocation(leaf))
             elif isinstance(leaf, Certified) and decided.made is not None:
                 batch.waiting.append(_Waiting(leaf, decided.made.chain, decided.made.sealed_key))
+        if decided.goes_on is not None:
+            batch.follow_ups.append(_next_piece(decided.leaves[0], decided.goes_on))
 
     def _again(self, command: Command, leaf: int, batch: _Batch) -> None:
         """A command that asks for what was done before. Where that is in this very batch its offset is not known yet."""
@@ -270,3 +274,11 @@ def _after_revocation(event: CertificateRevoked) -> Addressed:
         reason=event.reason,
     )
     return Addressed(REGISTRATION, event.hardware_id, command)
+
+
+def _next_piece(event: Event, revocation_id: str) -> Addressed:
+    command = ContinueMassRevocation(
+        **follow_up_headers(event, "ContinueMassRevocation"),
+        revocation_id=revocation_id,
+    )
+    return Addressed(COMMANDS, KEY, command)

@@ -4,7 +4,7 @@ The engine decides *when* a condition has come or gone: event time, `for`, `keep
 lifecycle decides what becomes of the alert: acknowledgement, escalation, flapping, repeats, silences.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import polars as pl
@@ -49,6 +49,10 @@ class Timing(NamedTuple):
     horizon: int = 0
 
 
+class RuleFailed(Exception):
+    """A rule can't be evaluated, over no rows like these: its evaluator is broken or refuses; the message says why."""
+
+
 class Evaluator(Protocol):
     """A compiled rule with the windows that it carries, in one partition. Not for several threads.
 
@@ -65,12 +69,25 @@ class Evaluator(Protocol):
     @property
     def timing(self) -> Timing: ...
 
+    @property
+    def metrics(self) -> Collection[str]:
+        """The metrics that a rule of input telemetry names: columns of its frames."""
+
+    def group(self, fields: Mapping[str, Any]) -> str:
+        """The group of an alert, by what is known of its row and device."""
+
     def evaluate(self, rows: pl.DataFrame) -> Verdicts:
-        """Takes the rows into the windows too, those that came late as well."""
+        """Takes the rows into the windows too, those that came late as well.
+
+        Raises:
+            RuleFailed: see there.
+        """
+
+    def about(self, key: str, model: str | None, labels: Mapping[str, str]) -> bool:
+        """Whether a device is in the rule's scope."""
 
     def idle(self, key: str, at: int) -> tuple[bool | None, bool | None]:
-        """Whether it is raised and cleared at `at`, for a key of which nothing came since its newest row: its windows may
-        have emptied since."""
+        """Whether it is raised and cleared at `at`, for a key of which nothing came for longer than any window."""
 
     def windows(self) -> bytes:
         """What is carried."""
@@ -93,10 +110,11 @@ class Signal(NamedTuple):
     `resolved`: it counted and is gone.
 
     `first` is where the condition began: it makes the alert's id. `cause` is the record that led to this signal, None where
-    a timer did. `fields` are what a template may name.
+    a timer did. `fields` are what a template may name. `reason` says why it is over, or that silence made it fire.
     """
 
     kind: Literal["pending", "fired", "lapsed", "resolved"]
+    reason: Literal["cleared", "no_data", "rule_changed", "rule_disabled", "rule_suspended", "out_of_scope"]
     rule_id: str
     home: str
     group: str
@@ -108,7 +126,7 @@ class Signal(NamedTuple):
 
 
 class Lifecycle(Protocol):
-    """The alerts of one partition. Pure: what it says follows from what it was told, in this order."""
+    """The alerts of one partition. Pure: what it says follows from what it was told so far."""
 
     def signal(self, signal: Signal, evaluator: Evaluator, mode: Literal["live", "shadow"]) -> Sequence[tuple[str, Event]]:
         """The events that follow, each with the home key that is its record's key."""

@@ -23,7 +23,7 @@ from infra import compose
 from infra.api_key import api_key
 from infra.cli.main import main
 from infra.settings import child_environment
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from projections import device_state
 from projections.as_of import Moment
 from projections.canonical import document_leaf
@@ -34,6 +34,7 @@ from schemas.contract import load
 from schemas.log import TopicPartition
 from schemas.moments import text
 from schemas.wire import PREFIX_BYTES, prefix
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 SERVICES = ("broker", "redis", "clickhouse", "registry", "topics", "schemas", "ingress")
@@ -144,8 +145,8 @@ def described(state: dict[str, dict[str, str]]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with running_stack(tmp_path_factory.mktemp("as-of"), only=SERVICES) as stack:
+def world(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with shared_stack.lend(tmp_path_factory.mktemp("as-of"), only=SERVICES) as stack:
         for view in CATALOGUE:  # as a worker does
             store = compose.store(stack.settings, view)
             store.prepare(1)

@@ -19,20 +19,21 @@ from clickhouse_driver import Client
 from infra import compose
 from infra.cli.main import main
 from infra.settings import Settings, child_environment
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from schemas import contract as contracts
 from schemas.drift_messages import DRIFT_TOPIC, DriftFound, DriftHealed
 from schemas.log import TopicPartition
 from schemas.message_types import message_types
 from schemas.messages import Messages
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 VIEW = "device_state"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("proof"), settings=Settings(sentinel_share=0.2)) as running:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with shared_stack.lend(tmp_path_factory.mktemp("proof"), settings=Settings(sentinel_share=0.2)) as running:
         run = fleetlog(running, "simulate", "--for", "3s", "--devices", "20", "--seed", "7")
         assert run.returncode == 0, run.stdout + run.stderr
         assert fleetlog(running, "reconcile", "--wait", "60s").returncode == 0

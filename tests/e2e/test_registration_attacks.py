@@ -19,9 +19,10 @@ from infra.device.calls import Refused
 from infra.device.keystore import PrivateKey, public_der, sign
 from infra.device.registration import CONFIRM, INITIATE, VALIDATE, Token, csr
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from schemas import proofs
 from tests.e2e.registering import Door, claim, counted, events, fresh, parts_of, pem, user
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 PARTS = ("broker", "redis", "registry", "topics", "schemas", "authority", "ingress", "workers")
@@ -31,10 +32,10 @@ KILLS = 3
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     views = "device_state,registrations,certificates"  # those in Redis
     settings = Settings(limit_registrations=0, limit_heartbeats=0, limit_uploads=0, views=views)
-    with running_stack(tmp_path_factory.mktemp("attacks"), only=PARTS, settings=settings) as running:
+    with shared_stack.lend(tmp_path_factory.mktemp("attacks"), only=PARTS, settings=settings) as running:
         yield running
 
 

@@ -19,10 +19,11 @@ from infra.bench.memory import registered
 from infra.bench.topic import Fleet, fill
 from infra.cli.main import main
 from infra.settings import Settings, child_environment
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from projections.catalogue import find
 from streams.versions import State, versions_of
 from tests.e2e.watching import Watcher, load, reader_of
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 VIEWS = ("device_state", "telemetry")
@@ -33,10 +34,10 @@ SEED = 20_261
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     # Small pieces, so that a rebuild has many points at which it can be killed.
     chosen = Settings(views=",".join(VIEWS), deciders="none", rebuild_records=250)
-    with running_stack(tmp_path_factory.mktemp("versions"), only=ONLY, settings=chosen) as running:
+    with shared_stack.lend(tmp_path_factory.mktemp("versions"), only=ONLY, settings=chosen) as running:
         fill(running.settings.kafka, Fleet(RECORDS, DEVICES), registered(running), create=False)
         settle(running)
         yield running

@@ -11,9 +11,10 @@ from connectors.view_snapshots import Head, MemoryViewSnapshots
 from infra import as_of, compose
 from infra.background_snapshots import SETTLE_SECONDS, BackgroundSnapshots
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from projections.catalogue import DEVICE_STATE
 from schemas.log import TopicPartition
+from tests.shared_stack import SharedStack
 
 SOURCE = TopicPartition("fleet.telemetry", 0)
 VIEW = DEVICE_STATE.name
@@ -37,10 +38,10 @@ def test_one_is_due_after_so_many_records_or_seconds_if_there_is_something_new()
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path: Path) -> Iterator[Stack]:
     settings = Settings(views=f"{VIEW},telemetry", deciders="none", snapshot_seconds=1.0)
     services = ("broker", "redis", "clickhouse", "registry", "topics", "schemas", "workers")
-    with running_stack(tmp_path, services, settings=settings) as running:
+    with shared_stack.lend(tmp_path, services, settings=settings) as running:
         yield running
 
 

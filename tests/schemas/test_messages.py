@@ -8,9 +8,16 @@ import msgspec
 import pytest
 
 from connectors.memory_registry import MemoryRegistry
-from schemas import certificate_messages, registration_commands, registration_events
+from schemas import (
+    alert_messages,
+    certificate_messages,
+    registration_commands,
+    registration_events,
+    rule_messages,
+    rule_records,
+)
 from schemas.contract import RecordType, Topic, load
-from schemas.messages import Command, Event, Foreign, Message, Messages
+from schemas.messages import Foreign, Message, Messages, TypedRecords
 from schemas.shape import Kind, Shape, shape_of
 
 CONTRACT = load()
@@ -26,15 +33,22 @@ PLAIN = {
 }
 
 
-def types_of(module: Any) -> list[type[Message]]:
-    return [
-        made
-        for made in vars(module).values()
-        if isinstance(made, type) and issubclass(made, Message) and made not in (Message, Command, Event)
-    ]
-
-
-TYPES = [made for m in (registration_commands, registration_events, certificate_messages) for made in types_of(m)]
+STRUCTS = [
+    made
+    for module in (
+        registration_commands,
+        registration_events,
+        certificate_messages,
+        rule_messages,
+        rule_records,
+        alert_messages,
+    )
+    for made in vars(module).values()
+    if isinstance(made, type) and issubclass(made, msgspec.Struct) and made.__module__ == module.__name__
+]
+TYPES: list[Any] = [made for made in STRUCTS if made.__name__ in CONTRACT.records]
+WITHIN = {made.__struct_fields__: made for made in STRUCTS if not issubclass(made, Message)}
+"""Structs of the records within records, by their fields."""
 
 
 def annotation(shape: Shape) -> Any:
@@ -43,14 +57,16 @@ def annotation(shape: Shape) -> Any:
     if shape.kind is Kind.ENUM:
         plain: Any = Literal[shape.symbols]
     elif shape.kind is Kind.ARRAY:
-        plain = tuple[PLAIN[shape.item.kind], ...]  # type: ignore[misc]
+        plain = tuple[annotation(shape.item), ...]
+    elif shape.kind is Kind.RECORD:
+        plain = WITHIN[tuple(part.name for part in shape.fields)]
     else:
         plain = PLAIN[shape.kind]
     return plain | None if shape.nullable else plain
 
 
 @pytest.mark.parametrize("made", TYPES, ids=lambda made: made.__name__)
-def test_a_message_type_has_the_fields_of_its_record(made: type[Message]) -> None:
+def test_a_message_type_has_the_fields_of_its_record(made: type[msgspec.Struct]) -> None:
     record = CONTRACT.records[made.__name__]
     declared = {field.name: field.type for field in msgspec.inspect.type_info(made).fields}  # type: ignore[attr-defined]
     expected = {part.name: msgspec.inspect.type_info(annotation(part.shape)) for part in shape_of(record.schema).fields}
@@ -63,7 +79,7 @@ def topic_of(record: RecordType) -> Topic:
 
 
 @pytest.mark.parametrize("made", TYPES, ids=lambda made: made.__name__)
-def test_a_message_comes_back_as_it_went_in(made: type[Message]) -> None:
+def test_a_message_comes_back_as_it_went_in(made: type[msgspec.Struct]) -> None:
     record = CONTRACT.records[made.__name__]
     values = json.loads((EXAMPLES / made.__name__ / "typical.json").read_text())["values"]
     for part in shape_of(record.schema).fields:
@@ -73,7 +89,7 @@ def test_a_message_comes_back_as_it_went_in(made: type[Message]) -> None:
             values[part.name] = [item.encode("latin-1") for item in values[part.name]]
     message = msgspec.convert(values, made)
     registry = MemoryRegistry()
-    messages = Messages(topic_of(record), [made], registry.register, registry.schema)
+    messages = TypedRecords(topic_of(record), [made], registry.register, registry.schema)
     assert messages.decode(messages.encode(message)) == message
 
 

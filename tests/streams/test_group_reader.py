@@ -13,7 +13,7 @@ from connectors.group_options import GroupOptions
 from connectors.kafka_group import GroupReader
 from connectors.kafka_log import KafkaLog
 from infra.stack.harness import Stack
-from schemas.log import Batch, TopicPartition
+from schemas.log import TopicPartition
 from tests.shared_stack import SharedStack
 from tests.streams.members import PARTITIONS, Member, Shared, produce, slow_feed
 
@@ -188,26 +188,6 @@ def test_from_the_call_on_what_was_read_before_is_no_longer_current(stack: Stack
         reader.halt(source)
     assert not reader.current(batches[0])
     reader.stop()
-
-
-def test_a_rebalance_while_a_batch_waits_for_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All partitions are revoked in the middle of handing on what was read of them."""
-    batches: list[Batch] = []
-    reader = GroupReader(GroupOptions("nowhere", "g", "m", ("t",), seconds=0.0), dict, batches.append, print)
-    sources = [TopicPartition("t", partition) for partition in range(3)]
-    reader._begin(sources, dict.fromkeys(sources, 0))
-    for source in sources:
-        reader._collected.end(source, 1, 1, 0.0)
-
-    def revoked_meanwhile() -> bool:
-        for source in sources:
-            reader._forget(source)
-        return reader._slots.acquire(timeout=0)
-
-    monkeypatch.setattr(reader, "_wait_for_slot", revoked_meanwhile)
-    reader._hand_on(caught_up=True)
-    assert batches == []
-    assert reader._slots.acquire(timeout=0), "the slot was given back"
 
 
 def test_partitions_come_back_readable_after_a_halt_and_after_a_busy_time(stack: Stack, topic: str) -> None:

@@ -56,6 +56,7 @@ def test_the_life_of_a_device(servers: Servers, fleetlog: Fleetlog, tmp_path: Pa
     code, said, _ = fleetlog("rotate", "--algorithm", "p256")
     assert (code, said["key_algorithm"]) == (0, "EC P-256")
     assert fleetlog("status")[1] == said
+    assert fleetlog("fetch")[1] == {"fetched": False} | said
 
 
 def test_by_pin_and_by_a_key_that_is_known(servers: Servers, fleetlog: Fleetlog, tmp_path: Path) -> None:

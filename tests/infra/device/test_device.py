@@ -12,7 +12,7 @@ from connectors.registration.configuration import detached
 from connectors.signing_keys import SigningKeys
 from infra.device.calls import Answer, Backoff, Refused, Unreachable
 from infra.device.device import Device, Places
-from infra.device.keystore import CERTIFICATE, KEY, NEXT_KEY, PROGRESS, Keystore, NothingKept, public_der
+from infra.device.keystore import ABOUT, CERTIFICATE, CHAIN, KEY, NEXT_KEY, PROGRESS, Keystore, NothingKept, public_der
 from infra.device.registration import Identity, NotTrusted, Token
 from schemas import proofs
 from tests.infra.device.fake_fleet import Authority, FakeFleet, refusal
@@ -102,6 +102,38 @@ def test_a_renewal_whose_answer_got_lost_is_asked_for_in_the_same_words(device: 
     asked = [(headers["Idempotency-Key"], body) for _, _, path, headers, body in servers.seen if path.endswith("renew")]
     assert len(asked) == 3
     assert len(set(asked)) == 1
+
+
+@pytest.mark.parametrize("change", ["renew", "rotate"])
+def test_a_certificate_that_was_lost_is_fetched_by_the_one_before_it(device: Device, servers: Servers, change: str) -> None:
+    registered(device, servers)
+    assert device.fetch() is False
+    names = (KEY, CERTIFICATE, CHAIN, ABOUT)
+    before = {name: device.store.read(name) for name in names}
+    if change == "renew":
+        device.renew(at_once=True)
+    else:
+        device.rotate()
+        before[NEXT_KEY] = device.store.read(KEY)
+    serial = device.status()["serial"]
+    for name, content in before.items():  # a copy of the folder, of a moment before the answer
+        device.store.write(name, content)
+    assert device.status()["serial"] != serial
+    assert device.fetch() is True
+    assert device.status()["serial"] == serial
+    assert device.heartbeat({})["status"] == "ok"
+
+
+def test_a_newest_certificate_of_another_key_is_not_kept(device: Device, servers: Servers) -> None:
+    registered(device, servers)
+    names = (KEY, CERTIFICATE, CHAIN, ABOUT)
+    before = {name: device.store.read(name) for name in names}
+    device.rotate()
+    for name, content in before.items():
+        device.store.write(name, content)
+    with pytest.raises(NotTrusted, match="of a key that this device does not have"):
+        device.fetch()
+    assert device.store.read(CERTIFICATE) == before[CERTIFICATE]
 
 
 def test_a_refused_renewal_leaves_the_present_certificate(device: Device, servers: Servers) -> None:

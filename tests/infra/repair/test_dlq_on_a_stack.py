@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from infra.settings import Settings
-from infra.stack.harness import Stack, running_stack
+from infra.stack.harness import Stack
 from schemas.wire import prefix
 from tests.infra.repair.bad_records import Writer, caught_up, document, done, fleetlog, rows, telemetry, until
+from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
 VIEWS = ("device_state", "telemetry")
@@ -17,9 +18,9 @@ PARTS = ("broker", "registry", "registry-front", "redis", "clickhouse", "topics"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = Settings(views=",".join(VIEWS), deciders="none", flush_seconds=0.1, dead_letter_window=3, dead_letter_run=3)
-    with running_stack(tmp_path_factory.mktemp("repair"), only=PARTS, settings=settings) as running:
+    with shared_stack.lend(tmp_path_factory.mktemp("repair"), only=PARTS, settings=settings) as running:
         yield running
 
 

@@ -209,56 +209,6 @@ def test_revoking_twice_is_revoking_once() -> None:
     assert world.machine.state.tree.size == 2
 
 
-def mass(world: World, selector: str, value: str | None) -> messages.MassRevocationRequested | messages.CertificateRefused:
-    names = world.names()
-    command = messages.RequestMassRevocation(
-        **names, revocation_id=names["command_id"], selector=selector, value=value, reason="key_compromise"
-    )
-    event = world.run(command)[0]
-    assert isinstance(event, messages.MassRevocationRequested | messages.CertificateRefused)
-    return event
-
-
-def confirm(world: World, revocation_id: str, expected: int) -> list[Event]:
-    return world.run(messages.ConfirmMassRevocation(**world.names(), revocation_id=revocation_id, expected=expected))
-
-
-def test_a_mass_revocation_takes_two_steps() -> None:
-    world = World()
-    world.run(*(world.issue(device, device) for device in range(5)))
-    asked = mass(world, "owner", "owner-0")
-    assert isinstance(asked, messages.MassRevocationRequested)
-    assert asked.certificates == 3
-    assert code(confirm(world, asked.revocation_id, 2)) == "COUNT_DIFFERS"
-    events = confirm(world, asked.revocation_id, 3)
-    assert only(events, messages.MassRevocationConfirmed).certificates == 3
-    revoked = [event for event in events if isinstance(event, messages.CertificateRevoked)]
-    assert {event.hardware_id for event in revoked} == {"SN-0", "SN-2", "SN-4"}
-    assert {event.revocation_id for event in revoked} == {asked.revocation_id}
-    follow_ups = {record.message.command_id for record in world.sent if isinstance(record.message, RecordRevocation)}
-    assert len(follow_ups) == 3
-    assert code(confirm(world, asked.revocation_id, 3)) == "REVOCATION_UNKNOWN"
-    assert code(confirm(world, str(asked.event_id), 3)) == "REVOCATION_UNKNOWN"
-
-
-def test_a_mass_revocation_is_confirmed_in_time_and_takes_those_who_renewed_meanwhile() -> None:
-    world = World()
-    world.run(world.issue(1, 1))
-    asked = mass(world, "all", None)
-    assert isinstance(asked, messages.MassRevocationRequested)
-    world.run(world.issue(2, 2))
-    assert only(confirm(world, asked.revocation_id, 1), messages.MassRevocationConfirmed).certificates == 2
-    late = mass(world, "model", "cam")
-    assert isinstance(late, messages.MassRevocationRequested)
-    assert late.certificates == 0
-    world.now = late.expires_at
-    assert code(confirm(world, late.revocation_id, 0)) == "REVOCATION_EXPIRED"
-    for selector, value in (("all", "x"), ("owner", None)):
-        refused = mass(world, selector, value)
-        assert isinstance(refused, messages.CertificateRefused)
-        assert refused.code == "BAD_SELECTOR"
-
-
 def test_an_authority_is_added_once() -> None:
     world = World()
     command = messages.AddAuthority(**world.names(), certificate=b"issuer")

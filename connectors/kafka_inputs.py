@@ -1,0 +1,92 @@
+"""Reading partitions of several topics from given offsets on, outside any group (port Inputs of connectors.inputs)."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from uuid import uuid4
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from connectors.kafka_log import AWAY, NOT_TOLD_OF, answer
+from connectors.pending_batch import Collection, runs
+from connectors.ports import Away
+from schemas.log import Batch, TopicPartition
+
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 5.0
+FETCH_MILLISECONDS = 100  # what an idle reader costs the broker: see connectors.kafka_tail
+
+
+class KafkaInputs:
+    """For one thread."""
+
+    def __init__(self, bootstrap_servers: str, most: int = 20_000) -> None:
+        """`most` records are taken at once."""
+        self._most = most
+        self._collected = Collection()
+        self._assigned: list[TopicPartition] = []
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "group.id": f"fleetlog-inputs-{uuid4()}",  # librdkafka wants one; it is never joined
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "fetch.queue.backoff.ms": 5,
+                "fetch.wait.max.ms": FETCH_MILLISECONDS,
+                "queued.max.messages.kbytes": 16_384,
+                "reconnect.backoff.ms": 100,
+                "reconnect.backoff.max.ms": 1000,
+                "socket.nagle.disable": True,
+            },
+            logger=log,
+        )
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        for source in self._assigned:
+            self._collected.forget(source)
+        self._assigned = list(positions)
+        for source, offset in positions.items():
+            self._collected.begin(source, offset)
+        self._consumer.assign([KafkaPartition(*source, offset) for source, offset in positions.items()])
+
+    def take(self, seconds: float) -> Sequence[Batch]:
+        first = self._consumer.poll(seconds)
+        messages = [] if first is None else [first, *self._consumer.consume(self._most, 0)]
+        for source, run in runs([message for message in messages if self._is_record(message)]):
+            self._collected.add(source, run, 0.0)
+        pending = self._collected.pending
+        batches = [pending[source].batch(source) for source in sorted(pending)]
+        pending.clear()
+        return batches
+
+    def behind(self, sources: Sequence[TopicPartition]) -> bool:
+        for source in sources:
+            position = self._collected.position(source)
+            asked = KafkaPartition(*source)
+            _, high = answer(lambda asked=asked: self._consumer.get_watermark_offsets(asked, ANSWER_SECONDS))  # type: ignore[misc]
+            if position is None or position < high:
+                return True
+        return False
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _is_record(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            raise LostInputs(f"{message.topic()}/{message.partition()}: {error.str()}")
+        if error.fatal():
+            raise KafkaException(error)
+        if error.code() in AWAY | NOT_TOLD_OF:
+            raise Away(error.str())
+        log.warning("%s: %s", message.topic(), error.str())
+        return False
+
+
+class LostInputs(Exception):
+    """The log no longer holds the offset at which reading goes on."""

@@ -1,0 +1,111 @@
+"""A rule in force in one partition: its evaluator, its newest verdicts, and a cell for each key that it is not idle on."""
+
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from streams.rules.cells import Cell
+from streams.rules.conditions import UNCLEAR, Codes, Conditions, Ints, codes_of
+from streams.rules.intake import Intake
+from streams.rules.ports import Evaluator
+
+Mode = Literal["live", "shadow"]
+
+
+class Slot(NamedTuple):
+    """A rule may be in force live and, in another version, as a shadow."""
+
+    rule_id: str
+    mode: Mode
+
+    def __str__(self) -> str:
+        return f"{self.rule_id} {self.mode}"
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    windows: bytes
+    conditions: tuple[bytes, bytes]
+    cells: dict[str, Cell]
+    watched: list[str]
+    waiting: list[str]
+    broken: bool
+
+
+class Verdict(NamedTuple):
+    """What a rule says of the rows of a run: `codes` of all, and which rows turn something; `values` are floats, NaN where
+    there is none. `late` and `unclear` count rows."""
+
+    codes: Codes
+    rows: Ints
+    values: npt.NDArray[np.float64]
+    late: int
+    unclear: int
+
+
+class Active:
+    """`watched`: keys with a timer for their silence. `waiting`: keys whose next row counts whatever it says, since time or
+    silence has changed what the row before it said."""
+
+    def __init__(self, slot: Slot, evaluator: Evaluator) -> None:
+        self.slot, self.evaluator, self.timing = slot, evaluator, evaluator.timing
+        self.conditions = Conditions(self.timing.repeat)
+        self.cells: dict[str, Cell] = {}
+        self.watched: set[str] = set()
+        self.waiting: set[str] = set()
+        self.broken = False
+
+    def evaluate(self, intake: Intake, scope: npt.NDArray[np.bool_]) -> Verdict:
+        """
+        Raises:
+            RuleFailed: it can't be evaluated.
+        """
+        assert intake.seen is not None
+        verdicts = self.evaluator.evaluate(intake.frame)
+        raised, cleared = _booleans(verdicts.raised), _booleans(verdicts.cleared)
+        known = (verdicts.raised.is_not_null() & verdicts.cleared.is_not_null()).to_numpy()
+        late = intake.seen.late
+        codes = codes_of(raised, cleared, known & ~late & scope)
+        turns, codes = self.conditions.take(intake.seen.keys, codes)
+        values = verdicts.value.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        return Verdict(codes, turns.rows, values, int((late & scope).sum()), int((~known & ~late & scope).sum()))
+
+    def next_row(self, verdict: Verdict, intake: Intake, key: str, cut: int, least: int) -> int | None:
+        """The key's first row with a verdict, from the row `least` on, that is behind a cut."""
+        number = intake.subjects.numbers.get(key)
+        if number is None:
+            return None
+        rows = intake.rows_of(number)
+        rows = rows[(rows >= least) & (intake.cuts[rows] > cut) & (verdict.codes[rows] != UNCLEAR)]
+        return int(rows[0]) if len(rows) else None
+
+    def snapshot(self) -> bytes:
+        return msgspec.msgpack.encode(
+            _Kept(
+                self.evaluator.windows(),
+                self.conditions.kept(),
+                self.cells,
+                sorted(self.watched),
+                sorted(self.waiting),
+                self.broken,
+            )
+        )
+
+    def restore(self, data: bytes) -> None:
+        kept = msgspec.msgpack.decode(data, type=_Kept)
+        self.evaluator.restore(kept.windows)
+        self.conditions.restore(kept.conditions)
+        self.cells, self.watched, self.waiting = kept.cells, set(kept.watched), set(kept.waiting)
+        self.broken = kept.broken
+
+
+def _booleans(series: pl.Series) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = series.fill_null(False).cast(pl.Boolean).to_numpy()
+    return found
+
+
+def fields_of(intake: Intake, row: int) -> dict[str, Any]:
+    """What a template may name of a row: its columns that hold something."""
+    return {name: value for name, value in intake.fields(row).items() if value is not None}

@@ -1,0 +1,81 @@
+"""A run of cuts in work: what is to be looked at, and what came of it."""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from schemas.messages import Event
+from schemas.rule_messages import SuspendRule
+from streams.rules.active import Active, Slot, Verdict
+from streams.rules.cuts import Cut
+from streams.rules.intake import Intake, Rank
+from streams.rules.ports import Input
+
+
+class Outcome(NamedTuple):
+    """What one cut led to: events of alerts, each with its home key, and commands to the decider of rules."""
+
+    alerts: tuple[tuple[str, Event], ...]
+    commands: tuple[SuspendRule, ...]
+
+
+@dataclass(slots=True)
+class Counts:
+    """Rows that were evaluated (once for each rule), that came late, that had no verdict; uploads that came again; records
+    that could not be read."""
+
+    evaluated: int = 0
+    late: int = 0
+    unclear: int = 0
+    again: int = 0
+    unreadable: int = 0
+
+
+class Entry(NamedTuple):
+    """Something to be looked at; the first four fields are the order. `order`: a silence that a row ends comes before the
+    row itself. `row` is one of `active`'s input; `what` is an operator's command."""
+
+    rank: Rank
+    order: int
+    slot: tuple[str, str]
+    number: int
+    kind: Literal["row", "gap", "command"]
+    row: int
+    active: Active | None
+    what: Any = None
+
+
+@dataclass(slots=True)
+class Run:
+    """The events and commands are by the index of their cut."""
+
+    cuts: Sequence[Cut]
+    intakes: dict[Input, Intake] = field(default_factory=dict)
+    verdicts: dict[Slot, Verdict] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    alerts: list[list[tuple[str, Event]]] = field(default_factory=list)
+    commands: list[list[SuspendRule]] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+    _numbers: int = 0
+
+    def __post_init__(self) -> None:
+        self.alerts = [[] for _ in self.cuts]
+        self.commands = [[] for _ in self.cuts]
+
+    def put(self, kind: Literal["row", "gap"], active: Active, intake: Intake, row: int) -> None:
+        """A row to be looked at for a rule."""
+        self._numbers += 1
+        order = 0 if kind == "gap" else 1
+        heapq.heappush(self.entries, Entry(intake.rank(row), order, active.slot, self._numbers, kind, row, active))
+
+    def put_command(self, rank: Rank, what: Any) -> None:
+        self._numbers += 1
+        heapq.heappush(self.entries, Entry(rank, 0, ("", ""), self._numbers, "command", -1, None, what))
+
+    def next_cut(self) -> int | None:
+        """The cut of the next entry."""
+        return self.entries[0].rank[0] if self.entries else None
+
+    def outcomes(self) -> list[Outcome]:
+        return [Outcome(tuple(a), tuple(c)) for a, c in zip(self.alerts, self.commands, strict=True)]

@@ -1,0 +1,128 @@
+"""The engines' runner on a log in memory: whatever is killed when, each alert is there once, and timers fire."""
+
+import random
+
+import pytest
+
+from schemas.alert_messages import ALERTS
+from schemas.log import TopicPartition
+from streams.rules.engine import Engine
+from streams.rules.ports import Timing
+from streams.rules.runner import EngineFailed
+from tests.streams.rules.crew import HOME, Crew
+from tests.streams.rules.world import SECOND, ToyRule, World, told
+
+TIMING = Timing(hold=3 * SECOND, silent_after=6 * SECOND, on_silence="alert")
+
+
+def story(crew: Crew, seed: int, seconds: int = 60) -> None:
+    """Readings of some devices, one of which falls silent, over some time, with turns in between."""
+    source, world = random.Random(seed), crew.world
+    world.rule(ToyRule(above=100.0, timing=TIMING))
+    world.rule(ToyRule(above=110.0, below=90.0), rule_id="hotter")
+    for second in range(1, seconds):
+        for device in ("a", "b", "c", "d"):
+            if device != "d" or not 20 < second < 40:
+                world.reading(device, second, temperature=source.choice([80.0, 105.0, 120.0, 120.0]))
+        for _ in range(source.choice([0, 1, 1, 2])):
+            crew.turn(second)
+    crew.settle(seconds)
+    crew.settle(seconds + 20)
+
+
+def again(crew: Crew) -> list[tuple[str, str, float]]:
+    """What the inputs lead to by the cuts that the log holds."""
+    engine = Engine(crew.world.make_state())
+    return told([event for cut in crew.cuts() for event in crew.world.play(engine, [cut])])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kills_lose_nothing_and_double_nothing(seed: int) -> None:
+    crew = Crew(World(), random.Random(seed))
+    story(crew, seed)
+    events = crew.alerts()
+    assert crew.processes > 3, "some were killed"
+    assert len({event.event_id for event in events}) == len(events) > 20
+    assert told(events) == again(crew)
+    positions = crew.runner._standings[0].engine.state.positions
+    for topic in ("fleet.telemetry", "fleet.rules"):
+        source = TopicPartition(topic, 0)
+        assert positions[source] == crew.world.log.bounds([topic])[source][1], "everything was taken"
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_with_or_without_kills_the_same_fires_in_event_time(seed: int) -> None:
+    """Silence aside, what fires does not depend on when cuts are made."""
+    found = []
+    for chance in (None, random.Random(seed)):
+        crew = Crew(World(), chance)
+        story(crew, seed, seconds=30)
+        found.append(sorted(one for one in told(crew.alerts()) if one[1] != "d"))
+    assert [one for one in found[0] if one[2] < 30] == [one for one in found[1] if one[2] < 30]
+
+
+def test_nothing_is_written_when_nothing_comes() -> None:
+    crew = Crew(World())
+    crew.settle(1)
+    cuts = len(crew.cuts())
+    for second in range(2, 10):
+        crew.turn(second)
+    assert len(crew.cuts()) == cuts == 1, "the first cut says where all inputs begin"
+
+
+def test_timers_fire_with_nothing_coming() -> None:
+    crew = Crew(World())
+    crew.world.rule(ToyRule(above=100.0, timing=TIMING))
+    crew.world.reading("a", 1, temperature=120.0)
+    crew.settle(1)
+    crew.settle(4)
+    assert told(crew.alerts()) == [("AlertPending", "a", 1), ("AlertFired", "a", 4)]
+
+
+def test_the_clock_waits_for_what_is_not_read_yet() -> None:
+    """A process comes back after a long time: the devices that sent meanwhile were not silent."""
+    crew = Crew(World())
+    crew.world.rule(ToyRule(above=100.0, timing=TIMING))
+    crew.world.reading("a", 1, temperature=20.0)
+    crew.settle(1)
+    for second in range(3, 120, 2):
+        crew.world.reading("a", second, temperature=20.0)
+    crew.runner = crew.started()
+    crew.settle(120)
+    assert crew.alerts() == []
+    crew.settle(126)
+    assert told(crew.alerts()) == [("AlertFired", "a", 125)]
+
+
+def test_a_zombie_writes_nothing() -> None:
+    crew = Crew(World())
+    crew.world.rule(ToyRule(above=100.0))
+    crew.settle(1)
+    zombie, member = crew.runner, crew.member
+    crew.runner = crew.started()
+    crew.world.reading("a", 2, temperature=120.0)
+    crew.settle(2)
+    assert len(crew.alerts()) == 1
+    crew.world.reading("a", 3, temperature=20.0)
+    crew.runner, crew.member, living = zombie, member, (crew.runner, crew.member)
+    assert crew.turn(3) is None
+    assert len(crew.alerts()) == 1
+    crew.runner, crew.member = living
+    crew.runner = crew.started()
+    crew.settle(3)
+    assert told(crew.alerts()) == [("AlertFired", "a", 2), ("AlertResolved", "a", 3)]
+
+
+def test_a_log_that_holds_other_alerts_than_its_inputs_lead_to_halts() -> None:
+    crew = Crew(World())
+    crew.world.rule(ToyRule(above=100.0))
+    crew.world.reading("a", 1, temperature=120.0)
+    crew.settle(1)
+    forged = crew.world.codecs[ALERTS].encode(crew.alerts()[0])
+    crew.world.log.append(TopicPartition(ALERTS, 0), b"a", forged)
+    crew.snapshots.kept.clear()
+    crew.runner = crew.started()
+    with pytest.raises(EngineFailed, match="which no cut leads to") as failed:
+        crew.runner.turn([], lambda: crew.member, 0.0)
+    assert failed.value.partition == 0
+    assert crew.runner.position(HOME) is None
