@@ -9,7 +9,7 @@ import faust
 
 from connectors.process import give_back_memory
 from connectors.prometheus import PrometheusMonitor, serve
-from infra import as_of, compose, deciders
+from infra import as_of, compose, deciders, rules
 from infra.background_snapshots import BackgroundSnapshots
 from infra.sentinel import Sentinel, SentinelService, Watched
 from infra.settings import SettingError, Settings
@@ -18,6 +18,7 @@ from projections.projection import KeyedProjection, Projection
 from schemas import contract as contracts
 from streams.live import View, attach, make_app
 from streams.live_decider import LiveDecider
+from streams.live_rules import LiveRules
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,8 @@ def make_worker(
     if settings.snapshot_seconds > 0:
         keyed = {view.name: view.reader.ends for view in views if isinstance(find(view.name), KeyedProjection)}
         app.service(BackgroundSnapshots(settings, as_of.snapshots(settings), keyed))
-    serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views, decide))
+    engines = [rules.attach(app, settings, index, monitor)] if rules.wanted(settings) else []
+    serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views, decide, engines))
     app.timer(TRIM_SECONDS)(_trim)
     return app, views, decide
 
@@ -91,16 +93,17 @@ def _prepared_live(store: compose.Store) -> Callable[[], int]:
     return live
 
 
-def _health(views: list[View], decide: list[LiveDecider]) -> tuple[bool, object]:
-    running: list[View | LiveDecider] = [*views, *decide]
+def _health(views: list[View], decide: list[LiveDecider], engines: list[LiveRules]) -> tuple[bool, object]:
+    running: list[View | LiveDecider | LiveRules] = [*views, *decide, *engines]
     healthy = all(one.reader.alive and not one.halts for one in running)
     return healthy, {
         "views": {view.name: _detail(view) for view in views},
         "deciders": {decider.name: _detail(decider) for decider in decide},
+        "rules": {engine.name: _detail(engine) for engine in engines},
     }
 
 
-def _detail(one: View | LiveDecider) -> object:
+def _detail(one: View | LiveDecider | LiveRules) -> object:
     return {
         "alive": one.reader.alive,
         "partitions": sorted(str(source) for source in one.reader.assigned()),
