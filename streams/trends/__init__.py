@@ -1,0 +1,1 @@
+"""Trends, anomalies and forecasts: pure arithmetic that runs wherever Python and numpy do."""
