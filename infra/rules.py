@@ -20,13 +20,14 @@ from schemas.contract import Contract
 from schemas.message_types import message_types
 from schemas.messages import Messages, TypedRecords
 from schemas.record_columns import decoder_of
-from schemas.rule_messages import RULE_COMMANDS, RULE_EVENTS
+from schemas.rule_messages import RULE_COMMANDS, RULE_EVENTS, RuleApplied
 from schemas.rule_records import CUTS, RulesAdvanced
 from streams.alerts.lifecycle import AlertLifecycle
 from streams.live_rules import LiveRules, MakeRulesReader, attach_rules
 from streams.rules.annotations import annotator
 from streams.rules.cuts import COMMANDS, ORDER
 from streams.rules.evaluator import evaluator
+from streams.rules.ports import Evaluator
 from streams.rules.reading import Readers
 from streams.rules.restore import NAME, RulesRestorer
 from streams.rules.runner import RulesRunner
@@ -75,13 +76,17 @@ class Codecs:
             {name: decoder_of(self.contract.topics[name], self._schemas.schema) for name in rows},
         )
 
+    def compiled(self, event: RuleApplied) -> Evaluator:
+        """Raises RuleFailed."""
+        return evaluator(event.document, event.version, self.contract)
+
     def state(self, partition: int) -> State:
         """The state of an engine before its first cut."""
         return State(
             partition,
             self.contract.topics[COMMANDS].partitions,
             self.readers(),
-            lambda event: evaluator(event.document, event.version, self.contract),
+            self.compiled,
             AlertLifecycle(annotator()),
         )
 

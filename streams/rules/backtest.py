@@ -61,20 +61,24 @@ def backtest(
         RuleFailed: a rule can't be compiled, or fails on what was there.
     """
     begins, ends = between
-    engine = Engine(make_state(past.partition))
-    cuts = _numbered(past.cuts)
-    if not cuts:
-        return []
-    _put_in_force(engine, rules, cuts[0].at)
+    engine, cuts = begun(rules, past, make_state)
     found: list[Played] = []
-    for run in runs(cuts, MOST_RECORDS):
-        outcomes, _ = engine.advance(run, _slices(run, reader, engine))
+    for run in runs([cut for cut in cuts if cut.at < ends], MOST_RECORDS):
+        outcomes, _ = engine.advance(run, slices_of(run, reader, engine))
         for cut, outcome in zip(run, outcomes, strict=True):
             if outcome.commands:
                 raise RuleFailed(f"rule {outcome.commands[0].rule_id}: {outcome.commands[0].detail}")
-            if begins <= cut.at < ends:
+            if begins <= cut.at:
                 found += [Played(past.partition, event) for _, event in outcome.alerts]
     return found
+
+
+def begun(rules: Sequence[RuleApplied], past: Past, make_state: Callable[[int], State]) -> tuple[Engine, Sequence[Cut]]:
+    """An engine with these rules in force, and the cuts as its first ones."""
+    engine = Engine(make_state(past.partition))
+    cuts = _numbered(past.cuts)
+    _put_in_force(engine, rules, cuts[0].at if cuts else 0)
+    return engine, cuts
 
 
 def _put_in_force(engine: Engine, rules: Iterable[RuleApplied], clock: int) -> None:
@@ -85,11 +89,11 @@ def _put_in_force(engine: Engine, rules: Iterable[RuleApplied], clock: int) -> N
 
 
 def _numbered(cuts: Sequence[Cut]) -> list[Cut]:
-    """The cuts as the first of an engine. What they took of fleet.rules is taken elsewhere (`_slices`)."""
+    """The cuts as the first of an engine. What they took of fleet.rules is taken elsewhere (`slices_of`)."""
     return [cut._replace(sequence=number) for number, cut in enumerate(cuts, start=1)]
 
 
-def _slices(run: Sequence[Cut], reader: PastReader, engine: Engine) -> dict[TopicPartition, list[Batch]]:
+def slices_of(run: Sequence[Cut], reader: PastReader, engine: Engine) -> dict[TopicPartition, list[Batch]]:
     """What the cuts took; of the rules' topic only silences, as the rules are those in question."""
     spans: dict[TopicPartition, tuple[int, int]] = {}
     for cut in run:

@@ -2,6 +2,7 @@
 
 import random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,8 @@ from schemas.log import TopicPartition
 from schemas.rule_messages import RuleApplied
 from streams.rules.backtest import SECOND, Past, backtest, made_up
 from streams.rules.ports import RuleFailed, Timing
+from streams.rules.summary import difference, incidents, live_events, summary
+from streams.rules.why import explain
 from tests.streams.rules.crew import Crew
 from tests.streams.rules.world import START, ToyRule, World, told
 
@@ -23,6 +26,10 @@ def applied(world: World) -> list[RuleApplied]:
     values = [v for b in world.log.read(source, 0, world.log.bounds([source.topic])[source][1]) for v in b.values]
     messages = [world.codecs["fleet.rules"].decode(value) for value in values]
     return [message for message in messages if isinstance(message, RuleApplied)]
+
+
+def with_document(rule: RuleApplied, document: str) -> RuleApplied:
+    return msgspec.structs.replace(rule, document=document)
 
 
 def lived(seed: int, rules: list[ToyRule], chance: random.Random | None) -> Crew:
@@ -108,3 +115,46 @@ def test_cuts_are_made_up_by_the_second_of_receipt() -> None:
         (1, second, [(one, 0, 3)]),
         (2, 3 * second, [(two, 0, 1), (one, 3, 7)]),
     ]
+
+
+def test_why_tells_each_row_of_the_key_and_what_came_of_it() -> None:
+    crew = Crew(World())
+    crew.world.rule(ToyRule(above=100.0, timing=Timing(hold=3 * SECOND)))
+    crew.settle(0)
+    for second, value in ((1, 20.0), (2, 120.0), (1, 120.0), (4, 130.0)):
+        crew.world.reading("a", second, received=max(second, 2), temperature=value)
+        crew.world.reading("b", second, received=max(second, 2), temperature=120.0)
+        crew.settle(max(second, 2))
+    crew.settle(9)
+    (rule,) = applied(crew.world)
+    steps = explain(rule, "a", START + 60 * SECOND, Past(0, crew.cuts()), crew.world.log, crew.world.make_state)
+    told_steps = [(s.event or s.says, (s.at - START) // SECOND, s.late) for s in steps]
+    assert told_steps == [
+        ("cleared", 1, False),
+        ("raised", 2, False),
+        ("AlertPending", 2, False),
+        ("nothing", 1, True),
+        ("raised", 4, False),
+        ("AlertFired", 5, False),
+    ]
+    assert steps[1].place == steps[2].cause
+    assert steps[-1].cause is None, "a timer was the cause"
+    assert explain(rule, "a", START + 2 * SECOND, Past(0, crew.cuts()), crew.world.log, crew.world.make_state) == steps[:4]
+
+
+def test_a_summary_and_a_difference() -> None:
+    crew = lived(7, [ToyRule(above=100.0)], None)
+    (rule,) = applied(crew.world)
+    ends = START + 60 * SECOND
+    live = live_events(crew.alerts(), ["rule-0"], START, ends)
+    other = with_document(rule, '{"above": 1000.0}')
+    played = backtest([other], Past(0, crew.cuts()), (START, ends), crew.world.log, crew.world.make_state)
+    found = difference([one.event for one in played], live)
+    assert (found.only_here, found.both) == ((), 0)
+    assert len(found.only_live) == len(incidents(live)) > 5
+    same = difference(live, live)
+    assert (same.only_here, same.only_live, same.both) == ((), (), len(incidents(live)))
+    counted = summary(live, ends)
+    assert sum(times for _, times in counted.top) == len(counted.incidents)
+    assert counted.open == sum(one.resolved_at is None for one in counted.incidents)
+    assert counted.firing_seconds > 1
