@@ -81,6 +81,9 @@ class PrometheusMonitor:
             buckets=SECONDS,
         )
 
+        self._count_others()
+
+    def _count_others(self) -> None:
         self._failures = Counter(
             "fleetlog_store_failures", "Times that a store or the broker did not answer", ("store",), registry=self.registry
         )
