@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from infra.cli import (
+    alert,
     archive,
     archiver,
     as_of,
@@ -65,8 +66,9 @@ COMMANDS = (
     archiver,
     drill,
     replay,
-    rule,
     decider,
+    rule,
+    alert,
     channel,
     bench,
     chaos,
