@@ -23,7 +23,8 @@ APART = 10_000
 
 ABOUT = """\
 100 rules over 1,000,000 rows of telemetry (two metrics of 1,000 devices): how many rules are evaluated for a row in a second
-of processor time. Half of the rules compare readings, a fifth compute with them, three tenths are over windows of one to ten minutes.
+of processor time. Half of the rules compare readings, a fifth compute with them, three tenths are over windows of one to
+ten minutes.
 
 - `fleetlog`: all of the rules in one set, over columns, with windows, late rows, groups and values;
 - `record by record`: those of the same rules that have no windows, by fleetlog's way through Google's evaluator, which takes
