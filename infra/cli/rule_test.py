@@ -57,8 +57,8 @@ def _test(options: argparse.Namespace, settings: Settings) -> int:
     except OSError as error:
         return fail(f"{error.filename}: {error.strerror}", 2)
     except BadRule as refused:
-        for error in refused.errors:
-            print(f"fleetlog: {options.file}: {error}", file=sys.stderr)
+        for fault in refused.errors:
+            print(f"fleetlog: {options.file}: {fault}", file=sys.stderr)
         return 1
     except (BadRecord, UnicodeDecodeError) as error:
         return fail(f"{options.records}: {error}", 1)
@@ -77,11 +77,12 @@ def _bytes(name: str) -> bytes:
 
 def _about(rule: "CompiledRule", as_json: bool) -> int:
     """What was understood of a rule."""
+    reads = sorted(rule.columns)
     about = {
         "id": rule.rule.id,
         "digest": rule.rule.digest,
         "topic": rule.topic,
-        "reads": sorted(rule.columns),
+        "reads": reads,
         "windows": len({call.column for call in rule.calls.values()}),
         "columnar": rule.columnar,
         "why_not_columnar": rule.why_not or None,
@@ -91,7 +92,7 @@ def _about(rule: "CompiledRule", as_json: bool) -> int:
     else:
         how = "over columns" if rule.columnar else f"record by record: {rule.why_not}"
         print(f"{rule.rule.id} is a rule on {rule.topic}, evaluated {how}")
-        print(f"  reads {', '.join(about['reads']) or 'nothing'}")
+        print(f"  reads {', '.join(reads) or 'nothing'}")
         print(f"  digest {about['digest']}")
     return 0
 
