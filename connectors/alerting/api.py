@@ -133,6 +133,11 @@ class AlertingApi:
             raise Fault(403, "FORBIDDEN", f"{name} is no administrator of the fleet")
         return name
 
+    async def ask(self, request: Request, work: Callable[[], T]) -> T:
+        """What an administrator of the fleet asks of the desk. Raises Fault."""
+        self._operator(request)
+        return await self._do(work)
+
     async def _do(self, work: Callable[[], T]) -> T:
         """`work` in a thread; few at a time."""
         if self._busy >= MOST_AT_ONCE:

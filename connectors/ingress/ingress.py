@@ -10,6 +10,7 @@ from functools import cached_property
 from confluent_kafka import KafkaException
 
 from connectors.alerting.api import AlertingApi
+from connectors.alerting.prometheus import PrometheusApi, prometheus_routes
 from connectors.alerting.routes import alerting_routes
 from connectors.cluster import Refusal
 from connectors.http.app import HttpApp
@@ -128,7 +129,10 @@ class Ingress:
 
     def _alerting_routes(self, access: Access) -> list[Route]:
         desk = self._outside.alerting
-        return [] if desk is None else alerting_routes(AlertingApi(access, self.bodies, desk))
+        if desk is None:
+            return []
+        api = AlertingApi(access, self.bodies, desk)
+        return [*alerting_routes(api), *prometheus_routes(PrometheusApi(api, desk))]
 
     def _registration(self, access: Access) -> Registration | None:
         options, ports, outside = self._options.registration, self._outside.registration, self._outside
