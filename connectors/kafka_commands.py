@@ -48,6 +48,10 @@ class CommandReader(GroupReader):
             raise Disowned(f"{self._options.group}: the assignment {epoch} is over")
         return found
 
+    def epoch(self, source: TopicPartition) -> int | None:
+        """The assignment under which a partition is read; None while it is not."""
+        return self._epochs.get(source)
+
     def membership(self, sources: Iterable[TopicPartition]) -> Any:
         """The membership under which some partitions are read now, for a transaction that takes nothing of theirs.
 

@@ -80,6 +80,13 @@ class PrometheusMonitor:
             buckets=SECONDS,
         )
 
+        self._notifications = Counter(
+            "fleetlog_notifications",
+            "Notifications by channel and what became of them: sent, or why not",
+            ("channel", "outcome"),
+            registry=self.registry,
+        )
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, ("decider", *labels), registry=self.registry)
 
@@ -99,6 +106,10 @@ class PrometheusMonitor:
         for code, times in handled.refusals.items():
             self._refusals.labels(decider, code).inc(times)
         self._transaction.labels(decider).observe(seconds)
+
+    def notified(self, channel: str, outcome: str) -> None:
+        """See streams.notify.notifier."""
+        self._notifications.labels(channel, outcome).inc()
 
     def waiting(self, view: str, source: TopicPartition, error: BaseException) -> None:
         self._waits.labels(view, source.topic, str(source.partition)).inc()

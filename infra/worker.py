@@ -11,6 +11,7 @@ from connectors.process import give_back_memory
 from connectors.prometheus import PrometheusMonitor, serve
 from infra import as_of, compose, deciders
 from infra.background_snapshots import BackgroundSnapshots
+from infra.notifier import attach_notifier
 from infra.sentinel import Sentinel, SentinelService, Watched
 from infra.settings import SettingError, Settings
 from projections.catalogue import CATALOGUE, UnknownView, find
@@ -18,6 +19,7 @@ from projections.projection import KeyedProjection, Projection
 from schemas import contract as contracts
 from streams.live import View, attach, make_app
 from streams.live_decider import LiveDecider
+from streams.live_notifier import LiveNotifier
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +66,11 @@ def make_worker(
             watched.append(Watched(projection, views[-1].reader.assigned))
     app.service(SentinelService(Sentinel(settings, f"worker-{index}", watched)))
     decide = [deciders.attach_definition(app, settings, index, made, monitor) for made in deciders.chosen(settings)]
+    notify = [attach_notifier(app, settings, index, monitor)] if settings.notifier else []
     if settings.snapshot_seconds > 0:
         keyed = {view.name: view.reader.ends for view in views if isinstance(find(view.name), KeyedProjection)}
         app.service(BackgroundSnapshots(settings, as_of.snapshots(settings), keyed))
-    serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views, decide))
+    serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views, decide, notify))
     app.timer(TRIM_SECONDS)(_trim)
     return app, views, decide
 
@@ -91,16 +94,17 @@ def _prepared_live(store: compose.Store) -> Callable[[], int]:
     return live
 
 
-def _health(views: list[View], decide: list[LiveDecider]) -> tuple[bool, object]:
-    running: list[View | LiveDecider] = [*views, *decide]
+def _health(views: list[View], decide: list[LiveDecider], notify: list[LiveNotifier]) -> tuple[bool, object]:
+    running: list[View | LiveDecider | LiveNotifier] = [*views, *decide, *notify]
     healthy = all(one.reader.alive and not one.halts for one in running)
     return healthy, {
         "views": {view.name: _detail(view) for view in views},
         "deciders": {decider.name: _detail(decider) for decider in decide},
+        **{notifier.name: _detail(notifier) for notifier in notify},
     }
 
 
-def _detail(one: View | LiveDecider) -> object:
+def _detail(one: View | LiveDecider | LiveNotifier) -> object:
     return {
         "alive": one.reader.alive,
         "partitions": sorted(str(source) for source in one.reader.assigned()),

@@ -1,11 +1,13 @@
 """Every view of the fleet. Names are unique and never change: positions, tables and consumer groups carry them."""
 
 from projections import device_state
+from projections.alerts import ALERTS
 from projections.certificate_log import CERTIFICATE_LOG
 from projections.certificates import CERTIFICATES
 from projections.device_events import DEVICE_EVENTS
 from projections.frames import device_state as device_state_frames
 from projections.heartbeats import HEARTBEATS
+from projections.incidents import INCIDENTS
 from projections.projection import KeyedProjection, Projection
 from projections.registration_steps import REGISTRATION_STEPS
 from projections.registrations import REGISTRATIONS
@@ -32,6 +34,8 @@ CATALOGUE: tuple[Projection, ...] = (
     CERTIFICATES,
     CERTIFICATE_LOG,
     SECURITY_EVENTS,
+    ALERTS,
+    INCIDENTS,
 )
 
 

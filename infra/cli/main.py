@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from infra.cli import (
+    alert,
     archive,
     archiver,
     as_of,
@@ -29,6 +30,7 @@ from infra.cli import (
     reconcile,
     registry,
     replay,
+    rule,
     schema,
     simulate,
     snapshot,
@@ -65,6 +67,8 @@ COMMANDS = (
     drill,
     replay,
     decider,
+    rule,
+    alert,
     channel,
     bench,
     chaos,

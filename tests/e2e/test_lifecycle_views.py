@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -30,7 +30,10 @@ from tests.shared_stack import SharedStack
 pytestmark = pytest.mark.stack
 DOCS = Path(__file__).parents[2] / "docs" / "views.md"
 REGISTRATION, LEDGER, SECURITY = "fleet.registration.events", "fleet.certificates", "fleet.security-events"
-NEW = ("registrations", "registration_steps", "certificates", "certificate_log", "security_events")
+ALERTS = "fleet.alerts"
+NEW = (
+    "registrations", "registration_steps", "certificates", "certificate_log", "security_events", "alerts", "incidents",
+)  # fmt: skip
 SECOND = 1_000_000
 DEVICES = 6
 BEGAN = (time.time_ns() // 1_000_000_000 - 600) * SECOND
@@ -82,6 +85,24 @@ def register(writer: Writer, number: int) -> None:
     step("DeviceActivated", 20)
 
 
+def incident(writer: Writer, number: int) -> None:
+    """An alert that fires, is taken care of after a minute, and is over after two; the last one still fires."""
+    about = {
+        "alert_id": str(UUID(int=number)), "home_key": f"dev-hw-{number}", "device_id": f"dev-hw-{number}", "rule_id": "hot",
+        "severity": "critical", "group": "", "labels": "{}", "annotations": "{}", "value": 101.5, "mode": "live",
+        "muted_by": None,
+    }  # fmt: skip
+
+    def step(name: str, seconds: int, **values: Any) -> None:
+        at = BEGAN + seconds * SECOND
+        writer.transaction(ALERTS, about["home_key"] or "", (name, {**about, "since": BEGAN, "occurred_at": at, **values}))
+
+    step("AlertFired", 10)
+    step("AlertAcknowledged", 70, actor="ada", comment=None)
+    if number < 2:
+        step("AlertResolved", 130, reason="cleared", fired_at=BEGAN + 10 * SECOND)
+
+
 @pytest.fixture(scope="module")
 def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     only = ("broker", "registry", "topics", "schemas", "redis", "clickhouse", "workers")
@@ -95,6 +116,8 @@ def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -
         writer.transaction(
             SECURITY, "hw-9", ("SecurityEventRecorded", {"subject": "hw-9", "kind": "bad_csr", "occurred_at": at})
         )
+        for number in range(3):
+            incident(writer, number)
         settle(running)
         yield running
 
@@ -134,6 +157,8 @@ def test_what_the_documents_say(stack: Stack) -> None:
     assert claim["refusals.REG-002"] == 1
     assert document(stack, "certificates", "a1")["revocation"]["reason"] == "key_compromise"
     assert document(stack, "certificates", "a2")["certificate"]["key_hash"] == "01" * 32
+    assert document(stack, "alerts", str(UUID(int=1)))["state"]["status"] == "resolved"
+    assert document(stack, "alerts", str(UUID(int=2)))["acknowledgement"]["actor"] == "ada"
     assert document(stack, "certificates", "a2").keys().isdisjoint({"revocation", "superseded"})
 
 
@@ -145,7 +170,7 @@ def test_the_queries_of_the_documents(stack: Stack) -> None:
     settings = stack.settings
     client = Client(settings.clickhouse, settings.clickhouse_port, database=settings.clickhouse_database)
     try:
-        funnel, durations, refusals, expiry, security = (client.execute(sql) for sql in queries())
+        funnel, durations, refusals, expiry, security, incidents = (client.execute(sql) for sql in queries())
     finally:
         client.disconnect()
     assert funnel == [(6, 6, 4, 4, 4, 2, 0.333)]
@@ -156,6 +181,9 @@ def test_the_queries_of_the_documents(stack: Stack) -> None:
     ]
     assert [row[:4] for row in refusals] == [("REG-002", "SpendClaim", 6, 6)]
     assert [(row[1], sorted(row[2])) for row in expiry] == [(3, ["dev-hw-2", "dev-hw-4", "dev-hw-5"])]
+    assert {row[1]: row[-2:] for row in incidents} == {
+        "dev-hw-0": (60.0, 120.0), "dev-hw-1": (60.0, 120.0), "dev-hw-2": (60.0, None),
+    }  # fmt: skip
     assert [row[:3] for row in security] == [("bad_csr", "hw-9", 1)]
 
 

@@ -2,12 +2,14 @@
 
     python -m tests.golden.logs 0.1.0
 
-makes the log of a release from the examples of the contract where it is not there yet, and adds the roots of those revisions
-of views that it has none of. What is there is never changed: a root that comes out otherwise is another revision.
+makes the log of a release from the examples of the contract where it is not there yet, adds the topics of new views, and the
+roots of those revisions of views that it has none of. What is there is never changed: a root that comes out otherwise is
+another revision.
 """
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +56,25 @@ def make(release: str) -> None:
     folder = HERE / release
     folder.mkdir(exist_ok=True)
     if not (folder / "log.json").exists():
-        (folder / "log.json").write_text(json.dumps(_log(), indent=0) + "\n", "utf-8")
+        (folder / "log.json").write_text('{"partitions": {}, "schemas": {}, "records": []}\n', "utf-8")
         (folder / "roots.json").write_text("{}\n", "utf-8")
+    held = json.loads((folder / "log.json").read_text("utf-8"))
+    if missing := {topic for view in CATALOGUE for topic in view.topics} - held["partitions"].keys():
+        more = _log(sorted(missing), len(held["schemas"]))
+        held = {name: [*held[name], *part] if name == "records" else {**held[name], **part} for name, part in more.items()}
+        (folder / "log.json").write_text(json.dumps(held, indent=0) + "\n", "utf-8")
     roots = kept_roots(release)
     for view in CATALOGUE:
         roots.setdefault(view.name, {}).setdefault(str(view.revision), root_of(release, view))
     (folder / "roots.json").write_text(json.dumps(roots, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
-def _log() -> dict[str, Any]:
-    """Every example of the records that views read, for each of some devices, as the newest schema writes them."""
+def _log(topics: Sequence[str], known: int) -> dict[str, Any]:
+    """Every example of the records of topics, for each of some devices, as the newest schema writes them. `known`: schemas
+    that have numbers already."""
     contract = contracts.load()
-    topics = sorted({topic for view in CATALOGUE for topic in view.topics})
     names = sorted({record.name for topic in topics for record in contract.topics[topic].records})
-    numbers = {name: number for number, name in enumerate(names, 1)}
+    numbers = {name: number for number, name in enumerate(names, known + 1)}
     records: list[tuple[str, int, str, str]] = []
     for topic in topics:
         for record in contract.topics[topic].records:

@@ -14,10 +14,11 @@ from schemas.shape import shape_of
 from tests.schemas.records import within
 
 CONTRACT = load()
-REGISTRATION, LEDGER = "fleet.registration.events", "fleet.certificates"
+REGISTRATION, LEDGER, ALERT = "fleet.registration.events", "fleet.certificates", "fleet.alerts"
 IDS: Mapping[str, Sequence[str]] = {
     "hardware_id": ("hw-1", "hw-2"),
     "claim_id": ("claim-1", "claim-2"),
+    "alert_id": ("01980000-0000-7000-8000-000000000001", "01980000-0000-7000-8000-000000000002"),
     "serial": ("a1", "b2", "c3"),
     "previous_serial": ("a1", "b2", "c3"),
     "code": ("REG-001", "REG-002"),

@@ -11,19 +11,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.rows import canonical
-from projections import certificates, registrations
-from projections.catalogue import CERTIFICATE_LOG, CERTIFICATES, REGISTRATION_STEPS, REGISTRATIONS, SECURITY_EVENTS
+from projections import alerts, certificates, registrations
+from projections.catalogue import (
+    ALERTS,
+    CERTIFICATE_LOG,
+    CERTIFICATES,
+    INCIDENTS,
+    REGISTRATION_STEPS,
+    REGISTRATIONS,
+    SECURITY_EVENTS,
+)
 from projections.projection import KeyedProjection, Row, RowProjection
 from projections.updates import changes, orders, payloads
 from schemas.columns import ColumnDecoder
 from schemas.log import TopicPartition
-from tests.projections.lifecycle import CONTRACT, LEDGER, REGISTRATION, Logged, frame, logs, rows
+from tests.projections.lifecycle import ALERT, CONTRACT, LEDGER, REGISTRATION, Logged, frame, logs, rows
 
 State = dict[str, dict[str, str]]
 Shape = Callable[[str, Sequence[Logged]], pl.DataFrame | list[Row]]
 SLOW = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-KEYED = [(REGISTRATIONS, REGISTRATION), (CERTIFICATES, LEDGER)]
-ROWS = [(REGISTRATION_STEPS, REGISTRATION), (CERTIFICATE_LOG, LEDGER)]
+KEYED = [(REGISTRATIONS, REGISTRATION), (CERTIFICATES, LEDGER), (ALERTS, ALERT)]
+ROWS = [(REGISTRATION_STEPS, REGISTRATION), (CERTIFICATE_LOG, LEDGER), (INCIDENTS, ALERT)]
 
 
 def folded(view: KeyedProjection, topic: str, batches: list[list[Logged]], shape: Shape = frame) -> State:
@@ -159,6 +167,8 @@ def test_every_field_of_a_document_is_of_the_record_type() -> None:
         assert set(names) <= set(CONTRACT.records[record].fields), record
     for record, (_, names) in certificates.FIELDS.items():
         assert set(names) <= set(CONTRACT.records[record].fields), record
+    for record, (_, names) in alerts.FIELDS.items():
+        assert {*names, *alerts.ABOUT} <= set(CONTRACT.records[record].fields), record
     assert set(registrations.FIELDS) | {"CommandRepeated"} == {one.name for one in CONTRACT.topics[REGISTRATION].records}
 
 
@@ -197,3 +207,27 @@ def test_a_security_event_is_a_row() -> None:
     rows = SECURITY_EVENTS.rows(empty.select(pl.lit("t").alias("topic"), pl.lit(0, pl.Int64).alias("partition"),
                                              pl.lit(0, pl.Int64).alias("offset"), pl.all()))  # fmt: skip
     assert canonical(SECURITY_EVENTS.table, TopicPartition("t", 0), 0, 1, rows).is_empty()
+
+
+def test_the_life_of_an_alert() -> None:
+    about = {"alert_id": "a-1", "home_key": "hw-1", "rule_id": "hot", "number": 0, "since": 5, "value": 101.5, "group": ""}
+    events = [
+        ("AlertPending", {**about, "due_at": 9}),
+        ("AlertFired", about),
+        ("AlertFired", {**about, "alert_id": "a-2", "value": None}),
+        ("AlertEscalated", {**about, "level": 2}),
+        ("AlertAcknowledged", {**about, "actor": "ada", "comment": "on it"}),
+        ("AlertCommandRefused", {"alert_id": "a-1", "home_key": "hw-1", "code": "ALERT_RESOLVED"}),
+        ("AlertResolved", {**about, "value": 20.0, "reason": "cleared", "fired_at": 10_000_000}),
+    ]
+    state = folded(ALERTS, ALERT, [story(*events)])
+    found = {key: payloads(document) for key, document in state.items()}
+    assert {key: one["state"]["status"] for key, one in found.items()} == {"a-1": "resolved", "a-2": "firing"}
+    first = found["a-1"]
+    assert first["count.events"] == 5
+    assert (first["alert"]["value"], first["escalation"]["level"]) == (20.0, 2)
+    assert first["acknowledgement"] == {"occurred_at": 40_000_000, "actor": "ada", "comment": "on it"}
+    assert first["resolution"]["fired_at"] == 10_000_000
+    log = INCIDENTS.rows(frame(ALERT, story(*events)))
+    assert log["event"].to_list() == [name for name, _ in events]
+    assert log["level"].to_list() == [None, None, None, 2, None, None, None]

@@ -92,7 +92,7 @@ class Receiver:
         """How often each transition was told, by idempotency keys that count once however often they came."""
         with self.lock:
             by_key = {one.key: one.json() for one in self.came}
-        return Counter(alert["transition"] for told in by_key.values() for alert in told["alerts"])  # type: ignore[index,misc,attr-defined]
+        return Counter(one for told in by_key.values() for one in told["transitions"])  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -1,0 +1,15 @@
+"""`fleetlog rule`: rules, from a file to the log and back."""
+
+from infra.cli import rule_change, rule_show
+from infra.cli.command import Commands, add_group
+
+
+def add(commands: Commands) -> None:
+    actions = add_group(
+        commands,
+        "rule",
+        "rules that alerts follow from: apply, shadow, disable, list, show, history",
+        "fleetlog rule apply rules/too-hot.yaml",
+    )
+    rule_change.add(actions)
+    rule_show.add(actions)
