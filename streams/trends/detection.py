@@ -15,9 +15,10 @@ NOT_NEWER = "not-newer"  # a row that is not newer than the newest seen: restate
 class Verdict:
     """What a detector says of one row.
 
-    `score` is 0 to 1, higher is stranger; `alarm` is the detector's own judgement of it. `expected` is the value foretold before the
-    row was seen, `low` to `high` the band outside of which a single value alarms; all None while there is nothing to foretell from.
-    `reason` names what is strange and is "" where nothing is. `warming` is how many more rows the detector wants before it judges.
+    `score` is 0 to 1, higher is stranger; `alarm` is the detector's own judgement of it. `expected` is the value
+    foretold before the row was seen, `low` to `high` the band outside of which a single value alarms; all None while
+    there is nothing to foretell from. `reason` names what is strange and is "" where nothing is. `warming` is how many
+    more rows the detector wants before it judges.
     """
 
     score: float
@@ -39,4 +40,7 @@ class Detector(Protocol):
         """The state of a series that has not been seen."""
 
     def step(self, state: bytes, at: int, value: float) -> tuple[bytes, Verdict]:
-        """Judge one row (`at` in epoch microseconds) and give the state after it. Any float may come, NaN and infinities too."""
+        """Judge one row (`at` in epoch microseconds) and give the state after it.
+
+        Any float may come, NaN and infinities too.
+        """

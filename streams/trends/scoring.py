@@ -1,9 +1,9 @@
 """Scores of anomaly detectors by the rules of the Numenta Anomaly Benchmark (Lavin and Ahmad, ICMLA 2015).
 
 A labelled series has windows; the best detection in each earns a reward that falls from 1 at the left edge by a scaled
-sigmoid, a window without any costs `fn`, and every detection outside costs up to `fp`, less just behind a window. The first 15 % of a
-series (750 rows at most) are not scored. One threshold serves all series. Sums are put on a scale where 0 is a detector that
-never speaks and 100 one that hits the left edge of every window and nothing else. Numpy only.
+sigmoid, a window without any costs `fn`, and every detection outside costs up to `fp`, less just behind a window. The
+first 15 % of a series (750 rows at most) are not scored. One threshold serves all series. Sums are put on a scale where
+0 is a detector that never speaks and 100 one that hits the left edge of every window and nothing else. Numpy only.
 """
 
 from collections.abc import Sequence

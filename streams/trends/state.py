@@ -16,7 +16,8 @@ DAY_BINS, WEEK_BINS, BLOCKS = 48, 168, 24
 
 SCALARS = (
     "version", "rows", "at", "previous", "drift", "fast", "slow", "day_offset", "week_offset", "outliers", "calm", "shift",
-    "log_change", "log_change_mean", "log_change_spread", "smallest_change", "same", "same_share", "hush", "in_block", "blocks",
+    "log_change", "log_change_mean", "log_change_spread", "smallest_change", "same", "same_share", "hush",
+    "in_block", "blocks",
 )  # fmt: skip
 VECTORS = {"errors": EXPERTS, "highest": CHANNELS, "day": DAY_BINS, "week": WEEK_BINS, "peaks": CHANNELS * BLOCKS}
 
@@ -50,7 +51,10 @@ class Columns:
 
     @property
     def peaks(self) -> Floats:
-        """Logarithms of the highest statistics of past blocks of rows, as (series, channel, block); NaN where there was none yet."""
+        """Logarithms of the highest statistics of past blocks of rows, as (series, channel, block).
+
+        NaN where there was none yet.
+        """
         return self.matrix[:, PLACES["peaks"]].reshape(len(self.matrix), CHANNELS, BLOCKS)
 
 
