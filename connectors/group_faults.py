@@ -1,10 +1,17 @@
 """What can go wrong for a member of a consumer group that waiting does not help with."""
 
+import logging
 import time
 from collections import deque
+from threading import Thread
+
+from confluent_kafka import Consumer
+
+log = logging.getLogger(__name__)
 
 MOST_FENCES = 5
 FENCES_SECONDS = 60.0
+CLOSE_SECONDS = 5.0
 
 
 class Fenced(Exception):
@@ -58,3 +65,13 @@ class Admission:
         """
         if self._since is not None and (waited := time.monotonic() - self._since) > self._seconds:
             raise LeftOut(f"nothing was assigned for {waited:.0f} s")
+
+
+def close(consumer: Consumer) -> None:
+    """Close a client, or give it up: one that has lost its coordinator waits for answers that don't come, for minutes. A
+    static member does not leave its group by closing, so nobody misses what is not said."""
+    closing = Thread(target=consumer.close, name="closing", daemon=True)
+    closing.start()
+    closing.join(CLOSE_SECONDS)
+    if closing.is_alive():
+        log.warning("a client that does not close within %g s is given up", CLOSE_SECONDS)

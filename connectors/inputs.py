@@ -18,8 +18,8 @@ class Inputs(Protocol):
         """What has come, as soon as there is anything; nothing after `seconds`. Of a partition the batches of successive
         calls follow each other without a break."""
 
-    def behind(self, sources: Sequence[TopicPartition]) -> bool:
-        """Whether the log holds more of these partitions than was taken. The broker is asked."""
+    def behind(self, sources: Sequence[TopicPartition]) -> set[TopicPartition]:
+        """Those of which the log holds more than was taken. The broker is asked."""
 
     def close(self) -> None: ...
 
@@ -43,11 +43,11 @@ class MemoryInputs:
                 self._positions[source] = batch.following
         return found
 
-    def behind(self, sources: Sequence[TopicPartition]) -> bool:
+    def behind(self, sources: Sequence[TopicPartition]) -> set[TopicPartition]:
         if self._log.away:
             raise Away("the in-memory log was told to be away")
         ends = self._log.bounds({source.topic for source in sources})
-        return any(self._positions.get(source, 0) < ends[source][1] for source in sources)
+        return {source for source in sources if self._positions.get(source, 0) < ends[source][1]}
 
     def close(self) -> None:
         """Nothing is open."""

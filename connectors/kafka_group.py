@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from connectors.group_faults import Admission, Fenced, Fences, LeftOut, LostPosition
+from connectors.group_faults import Admission, Fenced, Fences, LeftOut, LostPosition, close
 from connectors.group_options import GroupOptions
 from connectors.group_positions import StartOf, stored_positions
 from connectors.kafka_log import AWAY
@@ -150,7 +150,7 @@ class GroupReader:
             for source in list(self._epochs):
                 self._forget(source)
             self._ends.close()
-            self._consumer.close()
+            close(self._consumer)
 
     def _poll_until_stopped(self) -> None:
         last_commit = time.monotonic()
@@ -198,8 +198,7 @@ class GroupReader:
         elif error.fatal() or error.code() == KafkaError._FATAL:
             raise Fenced(error.str())
         elif error.code() not in AWAY:
-            # The client tries again by itself; a topic that is not there yet is the usual case.
-            log.warning("%s: %s", source, error.str())
+            log.warning("%s: %s", source, error.str())  # it tries again by itself; usually a topic is not there yet
 
     def _hand_on(self, caught_up: bool) -> None:
         now, collecting = time.monotonic(), self._collected.pending
@@ -247,11 +246,12 @@ class GroupReader:
         log.info("assigned %s", ", ".join(f"{s}@{starts[s]}" for s in sources) or "nothing")
 
     def _on_revoke(self, consumer: Consumer, partitions: Sequence[KafkaPartition]) -> None:
-        for partition in partitions:
-            self._forget(TopicPartition(partition.topic, partition.partition))
         consumer.unassign()
-        self._admission.wanted()
-        log.info("revoked %d partitions", len(partitions))
+        if consumer is self._consumer:  # else it was given up, and ends at last
+            for partition in partitions:
+                self._forget(TopicPartition(partition.topic, partition.partition))
+            self._admission.wanted()
+            log.info("revoked %d partitions", len(partitions))
 
     def _stored(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return stored_positions(self._start_of, sources, self._options.group, self._stop, self._hear)

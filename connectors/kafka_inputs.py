@@ -4,8 +4,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from connectors.kafka_log import AWAY, NOT_TOLD_OF, answer
 from connectors.pending_batch import Collection, runs
@@ -26,6 +27,8 @@ class KafkaInputs:
         self._most = most
         self._collected = Collection()
         self._assigned: list[TopicPartition] = []
+        # Of its own: on the consumer's connection an answer waits for the fetch before it.
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "socket.nagle.disable": True}, logger=log)
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
@@ -62,14 +65,18 @@ class KafkaInputs:
         pending.clear()
         return batches
 
-    def behind(self, sources: Sequence[TopicPartition]) -> bool:
-        for source in sources:
+    def behind(self, sources: Sequence[TopicPartition]) -> set[TopicPartition]:
+        asked = {KafkaPartition(*source): OffsetSpec.latest() for source in sources}
+        answers = self._admin.list_offsets(
+            asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ANSWER_SECONDS
+        )
+        found = set()
+        for partition, future in answers.items():
+            source = TopicPartition(partition.topic, partition.partition)
             position = self._collected.position(source)
-            asked = KafkaPartition(*source)
-            _, high = answer(lambda asked=asked: self._consumer.get_watermark_offsets(asked, ANSWER_SECONDS))  # type: ignore[misc]
-            if position is None or position < high:
-                return True
-        return False
+            if position is None or position < answer(lambda future=future: future.result(ANSWER_SECONDS)).offset:  # type: ignore[misc]
+                found.add(source)
+        return found
 
     def close(self) -> None:
         self._consumer.close()

@@ -61,6 +61,7 @@ class Settings:
     workers: int = 1  # worker processes of the local stack
     views: str = ""  # comma-separated views that a worker runs; empty: all
     deciders: str = ""  # comma-separated deciders that a worker runs; empty: all; none: none
+    rules: str = ""  # none: a worker evaluates no rules
     api_key: str = ""  # the ingress's API key; empty: one is made once and kept in data_dir/api-key
     channels: str = ""  # a YAML file of where people are told of alerts; empty: data_dir/channels.yaml
     notifier: int = 1  # 0: workers tell nobody

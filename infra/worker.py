@@ -9,7 +9,7 @@ import faust
 
 from connectors.process import give_back_memory
 from connectors.prometheus import PrometheusMonitor, serve
-from infra import as_of, compose, deciders
+from infra import as_of, compose, deciders, rules
 from infra.background_snapshots import BackgroundSnapshots
 from infra.notifier import attach_notifier
 from infra.sentinel import Sentinel, SentinelService, Watched
@@ -20,6 +20,7 @@ from schemas import contract as contracts
 from streams.live import View, attach, make_app
 from streams.live_decider import LiveDecider
 from streams.live_notifier import LiveNotifier
+from streams.live_rules import LiveRules
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,9 @@ def make_worker(
     if settings.snapshot_seconds > 0:
         keyed = {view.name: view.reader.ends for view in views if isinstance(find(view.name), KeyedProjection)}
         app.service(BackgroundSnapshots(settings, as_of.snapshots(settings), keyed))
-    serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views, decide, notify))
+    engines = [rules.attach(app, settings, index, monitor)] if rules.wanted(settings) else []
+    others: list[LiveNotifier | LiveRules] = [*notify, *engines]
+    serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views, decide, others))
     app.timer(TRIM_SECONDS)(_trim)
     return app, views, decide
 
@@ -94,17 +97,20 @@ def _prepared_live(store: compose.Store) -> Callable[[], int]:
     return live
 
 
-def _health(views: list[View], decide: list[LiveDecider], notify: list[LiveNotifier]) -> tuple[bool, object]:
-    running: list[View | LiveDecider | LiveNotifier] = [*views, *decide, *notify]
+Live = View | LiveDecider | LiveNotifier | LiveRules
+
+
+def _health(views: list[View], decide: list[LiveDecider], others: list[LiveNotifier | LiveRules]) -> tuple[bool, object]:
+    running: list[Live] = [*views, *decide, *others]
     healthy = all(one.reader.alive and not one.halts for one in running)
     return healthy, {
         "views": {view.name: _detail(view) for view in views},
         "deciders": {decider.name: _detail(decider) for decider in decide},
-        **{notifier.name: _detail(notifier) for notifier in notify},
+        **{one.name: _detail(one) for one in others},
     }
 
 
-def _detail(one: View | LiveDecider | LiveNotifier) -> object:
+def _detail(one: Live) -> object:
     return {
         "alive": one.reader.alive,
         "partitions": sorted(str(source) for source in one.reader.assigned()),

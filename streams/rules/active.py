@@ -56,6 +56,7 @@ class Active:
         self.watched: set[str] = set()
         self.waiting: set[str] = set()
         self.broken = False
+        self._before: bytes | None = None
 
     def evaluate(self, intake: Intake, scope: npt.NDArray[np.bool_]) -> Verdict:
         """
@@ -63,6 +64,8 @@ class Active:
             RuleFailed: it can't be evaluated.
         """
         assert intake.seen is not None
+        if self.timing.horizon:
+            self._before = self.evaluator.windows() if intake.several else None
         verdicts = self.evaluator.evaluate(intake.frame)
         raised, cleared = _booleans(verdicts.raised), _booleans(verdicts.cleared)
         known = (verdicts.raised.is_not_null() & verdicts.cleared.is_not_null()).to_numpy()
@@ -80,6 +83,21 @@ class Active:
         rows = intake.rows_of(number)
         rows = rows[(rows >= least) & (intake.cuts[rows] > cut) & (verdict.codes[rows] != UNCLEAR)]
         return int(rows[0]) if len(rows) else None
+
+    def idle(self, intake: Intake | None, key: str, cut: int, at: int) -> tuple[bool | None, bool | None]:
+        """What the rule says of a key of which nothing came up to a time behind a cut. Its windows have gone on to the end
+        of the run by now: where they know of later rows of the key, they are made anew up to the cut."""
+        if intake is None or self._before is None or key not in intake.present:
+            return self.evaluator.idle(key, at)
+        rows = intake.rows_of(intake.subjects.numbers[key])
+        known = rows[intake.cuts[rows] <= cut]
+        if len(known) == len(rows):
+            return self.evaluator.idle(key, at)
+        then = self.evaluator.fresh()
+        then.restore(self._before)
+        if len(known):
+            then.evaluate(intake.frame[known])
+        return then.idle(key, at)
 
     def snapshot(self) -> bytes:
         return msgspec.msgpack.encode(

@@ -92,6 +92,7 @@ class Layout:
     """To which of some consecutive cuts an offset belongs."""
 
     def __init__(self, cuts: Sequence[Cut]) -> None:
+        self.cuts = len(cuts)
         self._ends: dict[TopicPartition, tuple[list[int], list[int]]] = {}
         for index, cut in enumerate(cuts):
             for span in cut.spans:

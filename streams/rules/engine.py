@@ -43,6 +43,11 @@ class Engine:
         Raises:
             BrokenCuts: the cuts do not follow what was processed before.
         """
+        run = self.play(cuts, slices)
+        return run.outcomes(), run.counts
+
+    def play(self, cuts: Sequence[Cut], slices: Slices) -> Run:
+        """As `advance`; all that was known of the run."""
         for cut in cuts:
             self.state.check_and_move(cut)
         run = Run(cuts)
@@ -57,7 +62,7 @@ class Engine:
                 run.intakes[name] = intake = Intake(name, frame, self.state.subjects(name), layout)
                 self._evaluate(run, player, intake)
         player.play()
-        return run.outcomes(), run.counts
+        return run
 
     def newest(self, slices: Slices) -> int | None:
         """The newest received_at of what devices sent in these slices, microseconds; None where there is nothing."""

@@ -68,6 +68,9 @@ class RuleEvaluator:
     def idle(self, key: str, at: int) -> tuple[bool | None, bool | None]:
         return self._rules.idle(key, at)[0]
 
+    def fresh(self) -> "RuleEvaluator":
+        return RuleEvaluator(self.compiled, self._version)
+
     def windows(self) -> bytes:
         return self._rules.windows.encoded()
 

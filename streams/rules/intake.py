@@ -26,6 +26,7 @@ class Intake:
         if frame.height:
             self.previous = {key: _last_of(subjects, key) for key in frame[KEY].unique().to_list()}
         self.present = frozenset(self.previous)
+        self.several = layout.cuts > 1
         self.seen: Seen | None = None
         self.frame = frame
         if frame.height:

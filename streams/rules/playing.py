@@ -145,8 +145,8 @@ class Player:
             if self._about(active, timer.key):
                 self._silent(cut, active, timer.key, timer.due, last)
                 self.expect(active, timer.key, cut)
-        elif cell is not None and not cell.silent and last is not None:
-            self._emptied(cut, active, timer, last)
+        elif cell is not None and not cell.silent:
+            self._emptied(cut, active, timer.key, timer.due, last)
 
     def _about(self, active: Active, key: str) -> bool:
         facts = self._state.fleet.of(key)
@@ -167,18 +167,19 @@ class Player:
         _keep(active, key, cell)
         self.say(cut, active, key, steps, None)
 
-    def _emptied(self, cut: int, active: Active, timer: Timer, last: Place) -> None:
-        """The windows hold nothing of the key any more: its rule is asked about that."""
-        raised, cleared = active.evaluator.idle(timer.key, timer.due)
-        if raised is None or cleared is None:
+    def _emptied(self, cut: int, active: Active, key: str, at: int, last: Place | None) -> None:
+        """Nothing came of a key for long, and its windows may hold nothing any more: its rule is asked about that."""
+        raised, cleared = active.idle(self._run.intakes.get(active.evaluator.input), key, cut, at)
+        if raised is None or cleared is None or last is None:
             return
-        said = Row(1 if raised else -1 if cleared else 0, timer.due, timer.due, last, None)
-        cell, steps = turned(active.cells.get(timer.key), active.timing, said)
-        _keep(active, timer.key, cell)
-        if cell is not None and cell.phase == "keeping":
-            self._state.timers.put(Timer(cell.clock, "keep", timer.rule_id, timer.key))
-        self.say(cut, active, timer.key, [step._replace(cause=None) for step in steps], None)
-        self.expect(active, timer.key, cut)
+        said = Row(1 if raised else -1 if cleared else 0, at, at, last, None)
+        before = active.cells.get(key)
+        cell, steps = turned(before, active.timing, said)
+        _keep(active, key, cell)
+        if cell is not None and cell is not before:
+            self._time(active, key, cell, at)
+        self.say(cut, active, key, [step._replace(cause=None) for step in steps], None)
+        self.expect(active, key, cut)
 
 
 def _keep(active: Active, key: str, cell: Cell | None) -> None:

@@ -87,7 +87,10 @@ class Evaluator(Protocol):
         """Whether a device is in the rule's scope."""
 
     def idle(self, key: str, at: int) -> tuple[bool | None, bool | None]:
-        """Whether it is raised and cleared at `at`, for a key of which nothing came for longer than any window."""
+        """Whether it is raised and cleared at `at`, for a key of which nothing came for long. Changes nothing."""
+
+    def fresh(self) -> "Evaluator":
+        """The same rule, with nothing carried."""
 
     def windows(self) -> bytes:
         """What is carried."""

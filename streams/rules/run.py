@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
 from schemas.messages import Event
@@ -30,6 +30,9 @@ class Counts:
     unclear: int = 0
     again: int = 0
     unreadable: int = 0
+
+    def plus(self, other: "Counts") -> "Counts":
+        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Counts)))
 
 
 class Entry(NamedTuple):

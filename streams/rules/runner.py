@@ -76,6 +76,7 @@ class RulesRunner:
         self._broken: dict[int, Exception] = {}
         self._counts = Counts()
         self._quiet = 0
+        self._behind: set[TopicPartition] | None = None
         self._assigned_anew = False
         self._confirmed: set[int] = set()
         self._lock = Lock()
@@ -154,7 +155,7 @@ class RulesRunner:
             if self._assigned_anew:
                 self._assign()
             self._take(self._sources.take(seconds))
-            self._counts, written = Counts(), []
+            self._counts, self._behind, written = Counts(), None, []
             for partition in self.owned():
                 found = self._step(partition)
                 if found is not None:
@@ -222,7 +223,7 @@ class RulesRunner:
         except Away as away:  # in the midst of its work: the log says where it stands
             self._disown()
             raise Disowned(str(away)) from away
-        self._counts = _sum(self._counts, counts)
+        self._counts = self._counts.plus(counts)
         return made(standing, cut, outcome, self._codecs)
 
     def _clock(self, standing: Standing, slices: Mapping[TopicPartition, Sequence[Batch]]) -> int:
@@ -235,9 +236,16 @@ class RulesRunner:
         timers = [due for due in (state.timers.next(), state.lifecycle.due()) if due is not None]
         if not slices and all(due > now for due in timers):
             return max(before, now)
-        if self._quiet <= QUIET_TURNS * len(self._standings) and self._sources.behind(paced):
+        if self._quiet <= QUIET_TURNS * len(self._standings) and not self._left().isdisjoint(paced):
             return tick(now, before, False, standing.engine.newest(slices))
         return tick(now, before, True, None)
+
+    def _left(self) -> set[TopicPartition]:
+        """What the devices' topics hold more of than was taken; asked once in a turn."""
+        if self._behind is None:
+            paced = [source for p in self._standings for source in inputs(p, self._partitions) if source.topic in PACED]
+            self._behind = self._sources.behind(paced)
+        return self._behind
 
     def _write(self, member: Callable[[], Any]) -> None:
         """Everything that was made, in one transaction."""
@@ -288,13 +296,3 @@ def _spans(
             if source not in slices
         ]
     return spans
-
-
-def _sum(one: Counts, other: Counts) -> Counts:
-    return Counts(
-        one.evaluated + other.evaluated,
-        one.late + other.late,
-        one.unclear + other.unclear,
-        one.again + other.again,
-        one.unreadable + other.unreadable,
-    )

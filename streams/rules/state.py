@@ -15,7 +15,7 @@ from schemas.partitioner import partition_of
 from schemas.rule_messages import RuleApplied, RuleDisabled, RuleSuspended, SuspendRule
 from streams.rules.active import Active, Slot
 from streams.rules.clock import Timer, Timers
-from streams.rules.cuts import LOCAL, ORDER, Cut, check_follows
+from streams.rules.cuts import LOCAL, ORDER, TURNING, Cut, check_follows
 from streams.rules.facts import Fleet
 from streams.rules.intake import Intake
 from streams.rules.ports import KEY, Evaluator, Input, Lifecycle, Place, RuleFailed
@@ -66,6 +66,11 @@ class State:
         self.sequence, self.at = cut.sequence, cut.at
         for span in cut.spans:
             self.positions[span.source] = span.following
+
+    def reads(self, topic: str) -> bool:
+        """Whether the records of a topic change anything, with the rules that are in force."""
+        name = INPUTS.get(topic)
+        return name is None or topic in TURNING or any(one.evaluator.input == name for one in self.active.values())
 
     def subjects(self, name: Input) -> Subjects:
         return self._subjects.setdefault(name, Subjects())

@@ -5,6 +5,7 @@ world.reading("dev-a", 0, temperature=120.0)
 world.cut(at=1)
 """
 
+import copy
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID, uuid5
@@ -56,7 +57,7 @@ class ToyEvaluator:
         self.rule_id, self.version = event.rule_id, event.version
         self.input, self.timing = self._rule.input, self._rule.timing
         self.metrics: Collection[str] = [self._rule.of] if self.input == "telemetry" else []
-        self._count = 0
+        self._newest: dict[str, int] = {}
 
     def group(self, fields: Mapping[str, Any]) -> str:
         return str(fields.get("device.model", ""))
@@ -64,7 +65,7 @@ class ToyEvaluator:
     def evaluate(self, rows: pl.DataFrame) -> Verdicts:
         if self._rule.fails:
             raise RuleFailed("told so")
-        self._count += rows.height
+        self._newest = {**self._newest, **dict(zip(rows["_key"].to_list(), rows["_at"].to_list(), strict=True))}
         name = f"metric:{self._rule.of}" if self.input == "telemetry" else self._rule.of
         column = rows[name].cast(pl.Float64) if name in rows.columns else pl.Series(name, [None] * rows.height, pl.Float64)
         below = self._rule.above if self._rule.below is None else self._rule.below
@@ -74,13 +75,17 @@ class ToyEvaluator:
         return not self._rule.models or model in self._rule.models
 
     def idle(self, key: str, at: int) -> tuple[bool | None, bool | None]:
-        return False, True
+        silent = at - self._newest.get(key, 0) >= 5 * SECOND
+        return silent, not silent
+
+    def fresh(self) -> "ToyEvaluator":
+        return copy.copy(self)
 
     def windows(self) -> bytes:
-        return msgspec.msgpack.encode(self._count)
+        return msgspec.msgpack.encode(self._newest, order="deterministic")
 
     def restore(self, windows: bytes) -> None:
-        self._count = msgspec.msgpack.decode(windows, type=int)
+        self._newest = msgspec.msgpack.decode(windows, type=dict[str, int])
 
 
 class ToyLifecycle:

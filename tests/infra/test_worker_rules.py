@@ -1,0 +1,210 @@
+"""Workers of the stack evaluate rules: hot everywhere at once; killed in the midst of it, no alert is lost or doubled."""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from confluent_kafka import Producer
+
+from connectors.kafka_ends import KafkaEnds
+from connectors.kafka_log import KafkaLog
+from connectors.snapshots import MemorySnapshots
+from infra import compose, rules
+from infra.settings import SettingError, Settings
+from infra.stack.harness import Stack
+from schemas.alert_messages import ALERTS, AlertFired, AlertResolved
+from schemas.codec import Encoder
+from schemas.contract import load
+from schemas.log import TopicPartition
+from schemas.messages import Event
+from schemas.rule_messages import RULE_BOOK, RULE_COMMANDS, ApplyRules, WantedRule
+from schemas.rules.document import canonical
+from schemas.rules.reading import read
+from schemas.wire import prefix
+from streams.rules.restore import RulesRestorer
+from tests.shared_stack import SharedStack
+
+pytestmark = pytest.mark.stack
+SERVICES = ("broker", "redis", "registry", "topics", "schemas", "workers")
+HOT = b'{"id":"hot","input":"telemetry","when":"temperature > 100.0","annotations":{"text":"{{ device.id }}: {{ value }}"}}'
+DEVICES = [f"sensor-{number}" for number in range(24)]
+PARTITIONS = 6
+
+
+class Bench:
+    """Writes readings and rules, and reads alerts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.contract = settings, load()
+        self.codecs = rules.Codecs(settings)
+        self.producer = Producer(
+            {
+                "bootstrap.servers": settings.kafka,
+                "partitioner": "murmur2_random",
+                "linger.ms": 2,
+                "enable.idempotence": True,
+            }
+        )
+        topic = self.contract.topics["fleet.telemetry"]
+        number = compose.registry(settings).register(topic.subject(topic.record), topic.record.schema)
+        self._start, self._encoder = prefix(number), Encoder(topic.record)
+        self.sent: dict[str, list[tuple[int, bool]]] = {device: [] for device in DEVICES}
+        self.log = KafkaLog(settings.kafka)
+
+    def read(self, device: str, value: float) -> None:
+        """A reading of now."""
+        now = time.time_ns() // 1000
+        sent = self.sent[device]
+        record = {
+            "event_id": str(uuid4()), "device_id": device, "occurred_at": now, "received_at": now, "boot_id": "b",
+            "sequence": len(sent), "readings": [{"metric": "temperature", "at": now, "value": value, "unit": None}],
+        }  # fmt: skip
+        sent.append((now, value > 100.0))
+        self.producer.produce("fleet.telemetry", self._start + self._encoder.encode(record), device.encode())
+        self.producer.poll(0)
+
+    def apply(self, document: str, rule_id: str) -> None:
+        identity = str(uuid4())
+        command = ApplyRules(
+            command_id=identity, correlation_id=identity, actor="me", issued_at=time.time_ns() // 1000, mode="live",
+            rules=(WantedRule(rule_id=rule_id, document=document, expected_version=None),),
+        )  # fmt: skip
+        value = self.codecs.messages(RULE_COMMANDS).encode(command)
+        self.producer.produce(RULE_COMMANDS, value, RULE_BOOK.encode())
+        assert self.producer.flush(10) == 0
+
+    def alerts(self) -> dict[int, list[Event]]:
+        """What there is, by partition."""
+        found: dict[int, list[Event]] = {}
+        for source, (first, end) in self.log.bounds([ALERTS]).items():
+            values = [value for batch in self.log.read(source, first, end) for value in batch.values]
+            messages = [self.codecs.alerts.decode(value) for value in values]
+            found[source.partition] = [message for message in messages if isinstance(message, Event)]
+        return found
+
+    def expected(self, device: str) -> list[tuple[str, int]]:
+        """What the device's readings lead to: kind and event time."""
+        found, hot = [], False
+        for at, raised in self.sent[device]:
+            if raised != hot:
+                found.append(("AlertFired" if raised else "AlertResolved", at))
+            hot = raised
+        return found
+
+
+@pytest.fixture(scope="module")
+def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    settings = Settings(views="device_state", session_timeout=6.0)
+    with shared_stack.lend(tmp_path_factory.mktemp("rules"), SERVICES, workers=2, settings=settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bench(stack: Stack) -> Bench:
+    return Bench(stack.settings)
+
+
+def told(events: list[Event]) -> dict[str, list[tuple[str, int]]]:
+    """Kind and event time by device; of an event that came to be as the rule was applied there is none."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for event in events:
+        if isinstance(event, AlertFired | AlertResolved):
+            found.setdefault(str(event.device_id), []).append((type(event).__name__, event.occurred_at))
+    return found
+
+
+def until_told(bench: Bench, seconds: float = 60.0) -> dict[str, list[tuple[str, int]]]:
+    until = time.monotonic() + seconds
+    while True:
+        found = told([event for events in bench.alerts().values() for event in events])
+        if all(found.get(device, []) == bench.expected(device) for device in DEVICES):
+            return found
+        if time.monotonic() > until:
+            wrong = [device for device in DEVICES if found.get(device, []) != bench.expected(device)]
+            raise AssertionError(f"{len(wrong)} differ; {wrong[0]}: {found.get(wrong[0])}, not {bench.expected(wrong[0])}")
+        time.sleep(0.3)
+
+
+def healthy(settings: Settings, index: int) -> Any:
+    answer = httpx.get(f"http://{settings.host}:{settings.worker_metrics_port + index}/health", timeout=5)
+    return answer.json()["rules-engine"]
+
+
+def test_a_rule_is_hot_in_all_partitions_within_two_seconds(stack: Stack, bench: Bench) -> None:
+    until = time.monotonic() + 30
+    while (owned := [len(healthy(stack.settings, index)["partitions"]) for index in (0, 1)]) != [3, 3]:
+        assert time.monotonic() < until, f"both workers evaluate: {owned}"
+        time.sleep(0.2)
+    for device in DEVICES:
+        bench.read(device, 20.0)
+    bench.producer.flush(10)
+    time.sleep(1.0)
+    applied = time.monotonic()
+    bench.apply(canonical(read(HOT)).decode(), "hot")
+    took = None
+    while took is None:
+        assert time.monotonic() - applied < 20, "it never became hot"
+        for device in DEVICES:
+            bench.read(device, 120.0)
+        bench.producer.flush(10)
+        if all(bench.alerts().values()):
+            took = time.monotonic() - applied
+        time.sleep(0.05)
+    assert took < 2.0
+    fired = next(event for event in bench.alerts()[0] if isinstance(event, AlertFired))
+    assert fired.annotations == f'{{"text":"{fired.device_id}: 120"}}'
+    for device in DEVICES:  # from here on what is expected is known to the microsecond
+        bench.read(device, 20.0)
+    bench.producer.flush(10)
+    for device in DEVICES:
+        first = told(bench.alerts()[0] + [e for p in range(1, PARTITIONS) for e in bench.alerts()[p]])
+        cut = dict.fromkeys(DEVICES, 0) | {name: events[0][1] for name, events in first.items()}
+        bench.sent[device] = [one for one in bench.sent[device] if one[0] >= cut[device]]
+    until_told(bench)
+
+
+def test_kills_lose_no_alert_and_double_none(stack: Stack, bench: Bench) -> None:
+    source = random.Random(20267)
+    stop = threading.Event()
+
+    def feed() -> None:
+        while not stop.wait(0.005):
+            bench.read(source.choice(DEVICES), source.choice([20.0, 120.0]))
+
+    thread = threading.Thread(target=feed, daemon=True)
+    thread.start()
+    for index in (0, 1, 0):
+        time.sleep(source.uniform(1.0, 2.0))
+        stack.kill(f"worker-{index}", signal.SIGKILL)
+    time.sleep(2.0)
+    stop.set()
+    thread.join()
+    assert bench.producer.flush(10) == 0
+    until_told(bench)
+    events = [event for events in bench.alerts().values() for event in events]
+    assert len({event.event_id for event in events}) == len(events) > 500
+
+
+def test_what_the_log_holds_is_what_its_cuts_lead_to(stack: Stack, bench: Bench) -> None:
+    """From the beginning, without any snapshot; a difference would be an exception."""
+    codecs, settings = bench.codecs, stack.settings
+    restorer = RulesRestorer(
+        compose.whole_log(settings), (codecs.cuts, codecs.alerts), KafkaEnds(settings.kafka).end_of, MemorySnapshots(),
+        codecs.state,
+    )  # fmt: skip
+    for partition in range(PARTITIONS):
+        standing = restorer.restore(partition, time.time_ns() // 1000)
+        assert standing.engine.state.sequence > 5
+        assert standing.alerts_until == bench.log.bounds([ALERTS])[TopicPartition(ALERTS, partition)][1]
+
+
+def test_a_setting_that_is_none_is_refused() -> None:
+    with pytest.raises(SettingError, match="FLEETLOG_RULES is 'some'"):
+        rules.wanted(Settings(rules="some"))
+    assert not rules.wanted(Settings(rules="none"))
