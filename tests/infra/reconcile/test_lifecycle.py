@@ -14,7 +14,7 @@ from connectors.ports import Away, UnknownSchema
 from infra.reconcile.lifecycle import LifecycleReconciliation
 from infra.reconcile.lifecycle_check import STATEMENTS, LifecycleVerdict
 from infra.reconcile.reconcile import View
-from projections.catalogue import CATALOGUE, OF_UPLOADS
+from projections.catalogue import OF_LIFECYCLE
 from projections.projection import KeyedProjection, RowProjection
 from schemas.corrections import Corrections
 from schemas.log import TopicPartition
@@ -29,7 +29,7 @@ EVENTS, LEDGER, SECURITY, LETTERS = (
     "fleet.security-events",
     "fleet.dead-letters",
 )
-VIEWS = tuple(view for view in CATALOGUE if view not in OF_UPLOADS)
+VIEWS = OF_LIFECYCLE
 OF_ROWS = [view.name for view in VIEWS if isinstance(view, RowProjection)]
 OF_DOCUMENTS = [view.name for view in VIEWS if isinstance(view, KeyedProjection)]
 
