@@ -23,6 +23,7 @@ TITLES = {
     "as-of": "As of a time: one device",
     "ledger": "Ledger: the tree and its proofs",
     "proof": "Proof: hashes while folding",
+    "rules": "Rules: evaluation",
     "rebuild": "Rebuild: log to a new version",
     "transport": "Transport: what TLS costs",
 }
