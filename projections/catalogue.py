@@ -27,16 +27,16 @@ DEVICE_STATE = KeyedProjection(
 OF_UPLOADS: tuple[Projection, ...] = (DEVICE_STATE, TELEMETRY, HEARTBEATS, DEVICE_EVENTS)
 """Views of nothing but what devices upload."""
 
-OF_LIFECYCLE: tuple[Projection, ...] = (
+CATALOGUE: tuple[Projection, ...] = (
+    *OF_UPLOADS,
     REGISTRATIONS,
     REGISTRATION_STEPS,
     CERTIFICATES,
     CERTIFICATE_LOG,
     SECURITY_EVENTS,
+    ALERTS,
+    INCIDENTS,
 )
-"""Views of registrations, certificates and what goes with them."""
-
-CATALOGUE: tuple[Projection, ...] = (*OF_UPLOADS, *OF_LIFECYCLE, ALERTS, INCIDENTS)
 
 
 class UnknownView(KeyError):

@@ -65,20 +65,18 @@ def _reconcile(settings: Settings, journal: Path, wait: float) -> "Report":
     from infra import compose
     from infra.reconcile.lifecycle import LifecycleReconciliation
     from infra.reconcile.reconcile import Reconciliation, View
-    from projections.catalogue import OF_LIFECYCLE, OF_UPLOADS
+    from projections.catalogue import CATALOGUE, OF_UPLOADS
     from schemas import contract
 
     stores = compose.stores(settings)
     log = compose.log_reader(settings)
     try:
-        uploads, lifecycle = (
-            {projection.name: View(projection, stores[projection.name]) for projection in views}
-            for views in (OF_UPLOADS, OF_LIFECYCLE)
-        )
+        views = {projection.name: View(projection, stores[projection.name]) for projection in CATALOGUE}
+        uploads = {projection.name: views.pop(projection.name) for projection in OF_UPLOADS}
         schema_of, topics = compose.registry(settings).schema, contract.load()
         corrections = partial(compose.corrections_until, settings, log)
         report = Reconciliation(uploads, log, topics, schema_of, journal, corrections).run(wait)
-        return replace(report, lifecycle=LifecycleReconciliation(lifecycle, log, topics, schema_of, corrections).run(wait))
+        return replace(report, lifecycle=LifecycleReconciliation(views, log, topics, schema_of, corrections).run(wait))
     finally:
         log.close()
         for store in stores.values():

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, Producer
 
 from connectors.registry import ConfluentRegistry
 from infra.stack.harness import Stack, running_stack
-from projections.catalogue import OF_LIFECYCLE, OF_UPLOADS
+from projections.catalogue import CATALOGUE, OF_UPLOADS
 from schemas import contract
 from schemas.codec import decode
 from schemas.wire import PREFIX_BYTES, prefix
@@ -71,7 +71,7 @@ def test_what_was_sent_is_acknowledged_logged_and_in_every_view_once(stack: Stac
     assert found["exact"] is True
     assert found["sent"] == found["acknowledged"] > 500
     assert found["logged"] >= found["acknowledged"]
-    assert set(found["views"]) == {view.name for view in (*OF_UPLOADS, *OF_LIFECYCLE)}
+    assert set(found["views"]) == {view.name for view in CATALOGUE}
     for name, view in found["views"].items():
         assert view["lost"] == view["duplicated"] == 0
         assert view["present"] > 0 or name not in {one.name for one in OF_UPLOADS}
