@@ -37,7 +37,7 @@ chaos: $(DEV) $(JARS)
 	$(BIN)/python -m pytest tests/chaos/test_controls.py
 
 bench: $(DEV) $(JARS)
-	for name in carrier ingress rest sink decode memory registration transport authority decider ledger rebuild proof as-of; do $(BIN)/fleetlog bench $$name $(ARGS) || exit; done
+	for name in carrier ingress rest sink decode memory registration transport authority decider ledger rebuild proof as-of rules; do $(BIN)/fleetlog bench $$name $(ARGS) || exit; done
 
 lint: $(DEV)
 	$(BIN)/ruff check .

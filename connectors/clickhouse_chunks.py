@@ -49,7 +49,7 @@ class ClickHouseChunks:
         if not until:
             return 0
         below = " OR ".join(f"({_within(Range(source, 0, position))})" for source, position in until.items())
-        found = self._asked(f"SELECT uniqExact(`{self._table.key}`) FROM {self._sql.rows(version)} WHERE {below}")
+        found = self._asked(f"SELECT uniqExact(`{self._table.key}`) FROM {self._sql.rows(version)} FINAL WHERE {below}")
         return int(found[0][0]) if found else 0
 
     def sample(self, version: int, keys: int) -> list[str]:

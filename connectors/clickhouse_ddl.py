@@ -8,6 +8,10 @@ For the view `telemetry` in the database `fleetlog`, version 1:
     fleetlog.telemetry_v1_chunks     the hashes of its chunks of rows (connectors.clickhouse_chunks)
     fleetlog.telemetry               what readers read: a VIEW on the rows of the live version
 
+Beside the view's columns a table of rows has two that the view does not show: when a row was put in place of another
+(AMENDED), and whether there is none in its place (GONE). Of the rows with equal sorting columns FINAL shows the one that was
+amended last, and none where that one says so. So one block takes rows away and brings others, in one step for readers.
+
 Types: LowCardinality(String) for labels, DateTime64(6, 'UTC') for timestamps, Nullable where a column may be null.
 """
 
@@ -28,6 +32,11 @@ TYPES: Mapping[ColumnType, str] = {
     ColumnType.DOUBLES: "Array(Float64)",
     ColumnType.STRINGS: "Array(String)",
 }
+
+AMENDED = Column("_amended", ColumnType.TIMESTAMP, "When the row was put in place of another; 1970: it was not.")
+GONE = Column("_gone", ColumnType.BOOLEAN, "There is no row in this place any more.")
+HIDDEN = (AMENDED, GONE)
+"""The columns of a table of rows that the view does not show."""
 
 # The server drops a block whose token is among those of the last so many blocks of the table.
 DEDUPLICATION_WINDOW = 1_000
@@ -50,7 +59,8 @@ class Statements:
 
     Raises:
         ValueError: the database or the table has a name that is not lower-case letters, digits and underscores or that
-            could be mistaken for a version's, or the table is one that no row store takes (connectors.rows).
+            could be mistaken for a version's, or the table is one that no row store takes (connectors.rows), or has a column
+            of a name in HIDDEN.
     """
 
     def __init__(self, database: str, table: Table) -> None:
@@ -58,6 +68,9 @@ class Statements:
             if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or re.search(r"_v\d+(_positions|_facts|_chunks)?$", name):
                 raise ValueError(f"not a name for a database or view: {name!r}")
         check_table(table)
+        for column in HIDDEN:
+            if column.name in table.names:
+                raise ValueError(f"table {table.name} has a column {column.name}, which is the store's own")
         self.database, self.table = database, table
         self.columns = [(column.name, type_of(column)) for column in table.columns]
         self.sorting = (*table.order, *(name for name in table.identity if name not in table.order))
@@ -91,8 +104,10 @@ class Statements:
         that follows it is stored. The index finds the rows of some offsets without reading all others."""
         return f"""CREATE TABLE IF NOT EXISTS {self.rows(version)} (
     {self._described},
+    {_with_default(AMENDED)},
+    {_with_default(GONE)},
     INDEX of_offsets (topic, partition, offset) TYPE minmax GRANULARITY 1
-) ENGINE = ReplacingMergeTree
+) ENGINE = ReplacingMergeTree({AMENDED.name}, {GONE.name})
 PRIMARY KEY ({", ".join(self.table.order)})
 ORDER BY ({", ".join(self.sorting)})
 SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW},
@@ -153,10 +168,21 @@ COMMENT {quote(f"What is noted about version {version} of {self.table.name}; a n
     def insert_rows(self, version: int) -> str:
         return f"INSERT INTO {self.rows(version)} ({self._names}) VALUES"
 
-    def delete_rows(self, version: int, source: TopicPartition, offset: int) -> str:
-        """Done when it is answered: the rows are masked at once, and removed when their part is merged."""
-        which = f"{_of(source)} AND offset = {offset}"
-        return f"DELETE FROM {self.rows(version)} WHERE {which} SETTINGS lightweight_deletes_sync = 2"
+    def amend_rows(self, version: int) -> str:
+        """As `insert_rows`, with the columns of HIDDEN."""
+        hidden = ", ".join(column.name for column in HIDDEN)
+        return f"INSERT INTO {self.rows(version)} ({self._names}, {hidden}) VALUES"
+
+    def places(self, version: int, source: TopicPartition, offset: int) -> str:
+        """Of the rows of a record, whatever became of them: their sorting columns (timestamps in microseconds), and when
+        they were amended last (the same)."""
+        types = dict(self.columns)
+        micros = {name for name in self.sorting if types[name] == TYPES[ColumnType.TIMESTAMP]}
+        sorting = ", ".join(_micros(name) if name in micros else f"`{name}`" for name in self.sorting)
+        return (
+            f"SELECT {sorting}, max({_micros(AMENDED.name)}) FROM {self.rows(version)} "
+            f"WHERE {_of(source)} AND offset = {offset} GROUP BY {', '.join(f'`{name}`' for name in self.sorting)}"
+        )
 
     def store_position(self, version: int, source: TopicPartition, following: int) -> str:
         """A SELECT of constants: one exchange with the server, where VALUES takes two and a block."""
@@ -209,8 +235,15 @@ COMMENT {quote(f"What is noted about version {version} of {self.table.name}; a n
         """Rows that readers see: FINAL leaves one of those with equal sorting columns. Two rows of one identity that differ
         in these are there twice, which is what a count must show."""
         return (
-            f"SELECT offset, uniqExact({', '.join(self.sorting)}) FROM {self.rows(version)} "
+            f"SELECT offset, count() FROM {self.rows(version)} FINAL "
             f"WHERE {_of(source)} AND offset >= {start} AND offset < {stop} GROUP BY offset"
+        )
+
+    def count(self, version: int, source: TopicPartition, start: int, stop: int) -> str:
+        """The rows of records none of which was amended, as one number. Without FINAL, which looks at more than these."""
+        return (
+            f"SELECT uniqExact({', '.join(self.sorting)}) FROM {self.rows(version)} "
+            f"WHERE {_of(source)} AND offset >= {start} AND offset < {stop}"
         )
 
     def _in_system(self, version: int) -> str:
@@ -219,6 +252,14 @@ COMMENT {quote(f"What is noted about version {version} of {self.table.name}; a n
 
 def _of(source: TopicPartition) -> str:
     return f"topic = {quote(source.topic)} AND partition = {source.partition}"
+
+
+def _micros(name: str) -> str:
+    return f"toUnixTimestamp64Micro(`{name}`)"
+
+
+def _with_default(column: Column) -> str:
+    return f"`{column.name}` {type_of(column)} DEFAULT {_default(column)} COMMENT {quote(column.doc)}"
 
 
 def _default(column: Column) -> str:

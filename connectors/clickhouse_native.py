@@ -92,7 +92,11 @@ def strings(series: pl.Series) -> bytes:
     if series.is_empty():
         return b""
     lengths = series.str.len_bytes()
-    if int(lengths.max()) < _SHORT:  # type: ignore[arg-type]
+    least, most = int(lengths.min()), int(lengths.max())  # type: ignore[arg-type]
+    if least == most < _SHORT:  # as ids are: the length is a separator
+        joined: str = series.str.join(_LENGTHS[most]).item()
+        return f"{_LENGTHS[most]}{joined}".encode()
+    if most < _SHORT:
         prefixed: str = (pl.Series(_LENGTHS).gather(lengths) + series).str.join("").item()
         return prefixed.encode()
     encoded = [text.encode() for text in series]

@@ -24,8 +24,9 @@ from uuid import uuid4
 
 import polars as pl
 
+from connectors.clickhouse_amendment import amendment
 from connectors.clickhouse_client import ClickHouseServer, Gone
-from connectors.clickhouse_ddl import Statements
+from connectors.clickhouse_ddl import HIDDEN, Statements
 from connectors.ports import Away, Moved, Superseded
 from connectors.rows import canonical, check_passed, pieces
 from schemas.log import TopicPartition
@@ -72,7 +73,8 @@ class ClickHouseRowStore:
         self._server.query(self._sql.create_rows(version))
         self._server.query(self._sql.create_positions(version))
         self._server.query(self._sql.create_facts(version))
-        existing = self._server.query(self._sql.existing_columns(version))
+        hidden = {column.name for column in HIDDEN}  # a version of before there were amendments lacks them
+        existing = [one for one in self._server.query(self._sql.existing_columns(version)) if one[0] not in hidden]
         if sorted(existing) != sorted(self._sql.columns):
             different = sorted(set(existing) ^ set(self._sql.columns))
             raise ValueError(f"{self._sql.rows(version)} is of another definition of the view: {different}")
@@ -131,19 +133,33 @@ class ClickHouseRowStore:
         self._sure.add((version, batch_of))
 
     def amend(self, version: int, source: TopicPartition, offset: int, rows: pl.DataFrame) -> None:
-        """As the port says. Rows that there are go in one statement, rows that come in one block: a reader in between sees
-        neither. The table is no log of changes: what a row was before, the log says, with the corrections before."""
+        """As the port says. One block brings the new rows, and for each place of an old one that none of them takes a row
+        that says that it is empty: readers see all old rows, or all new ones. The table is no log of changes: what a row
+        was before, the log says, with the corrections before.
+
+        Raises also:
+            ValueError: the version's table is from before such rows could be written.
+        """
         frame = canonical(self._table, source, offset, offset + 1, rows)
         try:
             check_passed(self._table, source, offset, self._read_positions(version).get(source, 0))
-            if self._server.query(self._sql.counts(version, source, offset, offset + 1)):
-                self._server.query(self._sql.delete_rows(version, source, offset))
-            if not frame.is_empty():
+            if not self._takes_amendments(version):
+                raise ValueError(
+                    f"{self._sql.rows(version)} was made before rows could be put in place of others: rebuild the view, "
+                    "which takes all corrections"
+                )
+            places = self._server.query(self._sql.places(version, source, offset))
+            block = amendment(self._table, self._sql.sorting, frame, places)
+            if not block.is_empty():
                 token = f"{self._sql.rows(version)}:{source}:{offset}:{uuid4()}"
-                self._server.insert(self._sql.insert_rows(version), self._table.columns, frame, token)
+                self._server.insert(self._sql.amend_rows(version), (*self._table.columns, *HIDDEN), block, token)
         except Gone as gone:
             self._forget()
             raise Superseded(f"{self._sql.view}: version {version} was dropped or never prepared") from gone
+
+    def _takes_amendments(self, version: int) -> bool:
+        existing = {name for name, _ in self._server.query(self._sql.existing_columns(version))}
+        return {column.name for column in HIDDEN} <= existing or not existing
 
     def digests(self, version: int, until: Mapping[TopicPartition, int]) -> dict[str, str]:
         if not until:
@@ -172,8 +188,8 @@ class ClickHouseRowStore:
             self._server.insert(into, self._table.columns, rows, token)
             if (version, source) in self._sure and self._server.connects == self._connects:
                 continue
-            present = self._server.query(self._sql.counts(version, source, start, stop))
-            if sum(count for _, count in present) < rows.n_unique(self._table.identity):
+            ((present,),) = self._server.query(self._sql.count(version, source, start, stop))
+            if present < rows.n_unique(self._table.identity):
                 self._server.insert(into, self._table.columns, rows, f"{token}:{uuid4()}")
 
     def _forget(self) -> None:

@@ -2,7 +2,10 @@
 
 import ctypes
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+MANY_YOUNG = 200_000  # ... by who reads so many messages at a time, none of which is part of a cycle
 YOUNG = 20_000  # container objects made before the collector looks at them; the default of 700 is three requests' worth
 
 
@@ -11,6 +14,20 @@ def spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, 10, 50)
+
+
+@contextmanager
+def seldom_collecting() -> Iterator[None]:
+    """While much is read: what is there already is not looked at, and the rest seldom. By default the collector runs for
+    each 700 of the client's messages, and takes more time than all that librdkafka does."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(MANY_YOUNG, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def give_back_memory() -> None:

@@ -28,6 +28,7 @@ from streams.refold import Source
 from streams.roots import Roots, document_cut, roots_of
 from streams.row_proof import Rows, prove_rows, row_roots, sample_rows
 from streams.schema_ids import Met, met
+from streams.settled import SettledLeaves
 from streams.verify import Verdict
 
 NAMED = 20  # differing keys that the fact `verified` names
@@ -66,8 +67,11 @@ def parts_of(settings: Settings, projection: Projection) -> Iterator[Parts]:
     try:
         version = store.live()
         facts = store.facts(version)
+        corrections = made_with(facts)
         hashes = compose.hashes(settings, projection)
-        log = compose.log_reader(settings, made_with(facts))
+        if isinstance(projection, KeyedProjection):
+            hashes = SettledLeaves(hashes, store, corrections)  # type: ignore[arg-type]
+        log = compose.log_reader(settings, corrections)
         try:
             decoders = compose.decoders(projection, contracts.load(), compose.registry(settings))
             yield Parts(projection, store, hashes, log, decoders, version, facts)

@@ -17,6 +17,7 @@ from streams.difference import Difference, diff_documents, diff_rows
 from streams.partial import Asked, Refolded, keys_of, refold
 from streams.promotion import Effects
 from streams.rebuild import Parts, Progress, build, rebuild, resumable
+from streams.settled import SettledLeaves
 from streams.versions import Version, version_of
 
 Report = Callable[[Progress], None]
@@ -52,8 +53,9 @@ class Rebuilds:
         keys = keys_of(self._projection, asked)
         assert isinstance(self._projection, KeyedProjection)  # keys_of refuses all else
         store: Any = self.store
-        log = compose.log_reader(self._settings, made_with(store.facts(store.live())))
-        leaves = RedisLeaves(self._settings.redis, self._projection.name)
+        corrections = made_with(store.facts(store.live()))
+        log = compose.log_reader(self._settings, corrections)
+        leaves = SettledLeaves(RedisLeaves(self._settings.redis, self._projection.name), store, corrections)
         decoders = compose.decoders(self._projection, contracts.load(), compose.registry(self._settings))
         try:
             return refold(self._projection, store, leaves, log, decoders, keys)

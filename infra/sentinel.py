@@ -15,11 +15,13 @@ from infra import proof
 from infra.drift import Reports
 from infra.settings import Settings
 from projections.projection import KeyedProjection
+from schemas.corrections import made_with
 from schemas.log import TopicPartition
 from streams.failure import backoff
 from streams.heal import heal
 from streams.prove import Documents
 from streams.sentinel import Finding, Pace, Stopped, check_folds, check_hashes, owned_buckets
+from streams.settled import demand_settled
 
 log = logging.getLogger(__name__)
 
@@ -84,32 +86,37 @@ class Sentinel:
 
     def hash_round(self, watched: Watched, pace: Pace, reports: Reports) -> None:
         """Check the documents of the worker's partitions against their hashes, once."""
-        with self._documents(watched) as (documents, buckets):
+        with self._documents(watched) as (documents, buckets, corrections):
             for finding in check_hashes(documents, buckets, pace):
-                self._deal_with(documents, [finding], reports)
+                self._deal_with(documents, corrections, [finding], reports)
 
     def fold_round(self, watched: Watched, pace: Pace, reports: Reports) -> None:
         """Fold their keys anew from the log, once."""
-        with self._documents(watched) as (documents, buckets):
+        with self._documents(watched) as (documents, buckets, corrections):
             for _, findings in check_folds(documents, buckets, self._settings.sentinel_keys, pace):
-                self._deal_with(documents, findings, reports)
+                self._deal_with(documents, corrections, findings, reports)
 
     @contextmanager
-    def _documents(self, watched: Watched) -> Iterator[tuple[Documents, list[int]]]:
-        """The live version and the buckets to look over: none of a version whose documents have no hashes."""
+    def _documents(self, watched: Watched) -> Iterator[tuple[Documents, list[int], int]]:
+        """The live version, the buckets to look over (none of a version whose documents have no hashes), and which
+        corrections the version has."""
         partitions = {source.partition for source in watched.owned()}
         with proof.parts_of(self._settings, watched.projection) as parts:
             documents = parts.documents
             complete = documents.leaves.complete(documents.version)
-            yield documents, owned_buckets(documents, sorted(partitions)) if complete else []
+            buckets = owned_buckets(documents, sorted(partitions)) if complete else []
+            yield documents, buckets, made_with(parts.facts)
 
-    def _deal_with(self, documents: Documents, findings: list[Finding], reports: Reports) -> None:
+    def _deal_with(self, documents: Documents, corrections: int, findings: list[Finding], reports: Reports) -> None:
         if not findings or documents.store.live() != documents.version:
             return  # a version that is being dropped has neither documents nor hashes
+        # After the documents were read: what a redrive had made anew by then was no drift.
+        demand_settled(documents.store, documents.version, corrections)
         view = documents.source.projection.name
-        news = [finding.key for finding in findings if reports.found(view, documents.version, finding)]
-        if self._settings.sentinel_heal and news:
-            for key, leaf in heal(documents, news).items():
+        for finding in findings:
+            reports.found(view, documents.version, finding)
+        if self._settings.sentinel_heal:  # also what was said before: healing may have been interrupted
+            for key, leaf in heal(documents, [finding.key for finding in findings]).items():
                 reports.healed(view, documents.version, key, leaf)
 
 

@@ -85,14 +85,14 @@ class BlockReader:
 
     def read(self, values: Sequence[bytes]) -> pl.DataFrame | None:
         """A row per value, a column per field; None where not each value is surely a record in canonical encoding."""
-        block = self._fence.join(values) + self._fence
         sizes = np.fromiter(map(len, values), np.int64, len(values))
         ends = np.cumsum(sizes + len(self._fence)) - len(self._fence)
         starts = ends - sizes
-        octets = np.frombuffer(block, np.uint8)
+        file, begin, end = self._file(values, int(ends[-1]) + len(self._fence))
+        octets = np.frombuffer(file, np.uint8)[begin:end]
         if sizes.min() < PREFIX_BYTES or not self._framed(octets, starts):
             return None
-        frame = self._rows(block, len(values))
+        frame = self._rows(file, len(values))
         if frame is None or not self._proof.holds(frame, octets, starts + PREFIX_BYTES, ends):
             return None
         return frame
@@ -100,8 +100,17 @@ class BlockReader:
     def _framed(self, octets: np.ndarray[Any, Any], starts: np.ndarray[Any, Any]) -> bool:
         return all(bool((octets[starts + i] == byte).all()) for i, byte in enumerate(self._prefix))
 
-    def _rows(self, block: bytes, count: int) -> pl.DataFrame | None:
-        file = b"".join((self._header, long_bytes(count), long_bytes(len(block)), block, _SYNC))
+    def _file(self, values: Sequence[bytes], size: int) -> tuple[bytes, int, int]:
+        """An Avro file of one block of `size` bytes, a fence after each value; and where in it the block begins and ends.
+        Joined in one go: every further copy of the block costs a tenth of what reading it does."""
+        head = b"".join((self._header, long_bytes(len(values)), long_bytes(size)))
+        if len(values) == 1:
+            parts = [b"".join((head, values[0], self._fence, _SYNC))]
+        else:
+            parts = [head + values[0], *values[1:-1], b"".join((values[-1], self._fence, _SYNC))]
+        return self._fence.join(parts), len(head), len(head) + size
+
+    def _rows(self, file: bytes, count: int) -> pl.DataFrame | None:
         try:
             rows = pl.read_avro(io.BytesIO(file))
         except _REFUSALS:

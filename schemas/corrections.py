@@ -19,6 +19,9 @@ CORRECTIONS_TOPIC = "fleet.corrections"
 FACT = "corrections"
 """The fact of a view's version that says which corrections are in it: all before this offset of their topic."""
 
+REDRIVING = "redriving"
+"""The fact of a view's version into which corrections are being brought: up to which offset of their topic."""
+
 
 class MisplacedCorrection(ValueError):
     """A correction is about a record that does not lie where it says; the message names both."""

@@ -40,6 +40,14 @@ def moment_of(given: str, now: int) -> int:
     Raises:
         BadMoment: it is none of these, or after `now`.
     """
+    moment = future_moment_of(given, now)
+    if moment > now:
+        raise BadMoment(f"{given} is in the future: it is {text(now)}")
+    return moment
+
+
+def future_moment_of(given: str, now: int) -> int:
+    """As `moment_of`, of what may still come."""
     if given == "now":
         return now
     if relative := _RELATIVE.fullmatch(given):
@@ -51,9 +59,6 @@ def moment_of(given: str, now: int) -> int:
         raise BadMoment(f"{given!r} has no zone: Z for UTC, or such as +02:00")
     try:
         found = datetime.fromisoformat(given.upper())
-        moment = micros(found if whole is not None else found.replace(tzinfo=UTC))
+        return micros(found if whole is not None else found.replace(tzinfo=UTC))
     except (ValueError, OverflowError) as error:
         raise BadMoment(f"{given!r} is no time of the calendar: {error}") from None
-    if moment > now:
-        raise BadMoment(f"{given} is in the future: it is {text(now)}")
-    return moment

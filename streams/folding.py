@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from connectors.ports import Away, LogReader
+from connectors.process import seldom_collecting
 from schemas.log import TopicPartition
 from streams.failure import backoff
 from streams.pieces import Size, pieces
@@ -66,6 +67,7 @@ def fold_here(
             waiting.progress()
             tick(handled.records)
 
+    @seldom_collecting()
     def fold(version: int, stops: Stops, tick: Tick) -> None:
         waiting, runner = Patience(patience), make_runner(version)
         while True:

@@ -8,7 +8,7 @@ making the whole view anew:
    second owner of the partition would do it: folded as they count, each write on the condition of the position.
 2. Then all corrected records lie behind the view. What they touch, or touched before, is made anew: the documents of their
    keys (streams.partial); the rows of the records themselves.
-3. Then the version says that these corrections are in it.
+3. Then the version says that these corrections are in it. Before 1. it said that they are being brought in.
 
 A redrive that dies is begun again: what it made anew comes out the same. Until then the keys that it had finished differ
 from what the version says of itself.
@@ -25,7 +25,7 @@ from connectors.leaves import Leaves
 from connectors.ports import KeyedStore, LogReader, Moved, RowStore, ViewStore
 from projections.canonical import CHUNK, EMPTY_CHUNK
 from projections.projection import KEY, KeyedProjection, Projection, RowProjection, with_position
-from schemas.corrections import FACT, Corrections, made_with
+from schemas.corrections import FACT, REDRIVING, Corrections, made_with
 from schemas.log import Batch, TopicPartition
 from schemas.record_columns import BatchDecoder
 from streams.partial import refold
@@ -89,12 +89,13 @@ class Redrive:
                 f"{self.projection.name}: records wait for those that are corrected, and are folded after them"
             )
         if changed:
+            self.store.note(version, {REDRIVING: str(until)})  # before anything is done, see streams.settled
             self._pass(version, after, changed)
             if isinstance(self.projection, KeyedProjection):
                 remade = self._documents(self.projection, version, (before, after), changed)
             else:
                 remade = self._rows(self.projection, version, after, changed)
-        self.store.note(version, {FACT: str(until)})
+        self.store.note(version, {FACT: str(until), REDRIVING: None})
         return Redriven(version, until, len(changed), remade)
 
     def _pass(self, version: int, after: Corrections, changed: Iterable[Position]) -> None:

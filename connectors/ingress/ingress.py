@@ -9,6 +9,8 @@ from functools import cached_property
 
 from confluent_kafka import KafkaException
 
+from connectors.alerting.api import AlertingApi
+from connectors.alerting.routes import alerting_routes
 from connectors.cluster import Refusal
 from connectors.http.app import HttpApp
 from connectors.http.body import BodyReader
@@ -107,6 +109,7 @@ class Ingress:
             *self._rest_routes(access, deliveries),
             *self._log_routes(access),
             *(as_of_routes(AsOfApi(access, self._outside.as_of)) if self._outside.as_of else ()),
+            *self._alerting_routes(access),
             *self.entrances.routes(),
             *(self.registration.routes if self.registration else ()),
             *self._operation_routes(),
@@ -122,6 +125,10 @@ class Ingress:
             return made
         watching = self.registration.activations.watching
         return [replace(one, handler=watching(one.handler)) if one.path.endswith("/heartbeat") else one for one in made]
+
+    def _alerting_routes(self, access: Access) -> list[Route]:
+        desk = self._outside.alerting
+        return [] if desk is None else alerting_routes(AlertingApi(access, self.bodies, desk))
 
     def _registration(self, access: Access) -> Registration | None:
         options, ports, outside = self._options.registration, self._outside.registration, self._outside

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from connectors.alerting.documents import ALERTING_DOCUMENTS
 from connectors.http.request import Route
 from connectors.ingress.access_tokens import Issued
 from connectors.ingress.answers import DOCUMENTS
@@ -92,7 +93,7 @@ def answers(name: str, batch: bool = False, faults: Sequence[int] = tuple(FAULTS
 
 DESCRIBED = (
     *(*DOCUMENTS, *REST_DOCUMENTS, *V3_DOCUMENTS, *V3_BODIES, *V3_RECORD_DOCUMENTS, *LOG_DOCUMENTS, *AS_OF_DOCUMENTS),
-    *(*REGISTRATION_DOCUMENTS, *REGISTRATION_BODIES, Issued),
+    *(*REGISTRATION_DOCUMENTS, *REGISTRATION_BODIES, *ALERTING_DOCUMENTS, Issued),
 )
 """Every document that an operation takes or answers with."""
 

@@ -5,10 +5,13 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from connectors.command_writer import CommandWriter
 from connectors.event_tail import EventTail, Tailed
 from connectors.ports import Away
 from schemas.alert_messages import ALERT_COMMANDS, ALERTS, AlertCommand, AlertCommandRefused
+from schemas.contract import load
 from schemas.messages import Command, Event, Foreign, Messages
 from schemas.rule_messages import (
     RULE_BOOK,
@@ -20,6 +23,7 @@ from schemas.rule_messages import (
     RuleRefused,
     RuleUnchanged,
 )
+from schemas.shape import shape_of, violations
 
 TOPICS = (RULE_COMMANDS, RULE_EVENTS, ALERT_COMMANDS, ALERTS)
 START_SECONDS = 15.0
@@ -31,6 +35,18 @@ class Refused(Exception):
     def __init__(self, event: RuleRefused | AlertCommandRefused) -> None:
         super().__init__(f"{event.detail} ({event.code})")
         self.event, self.code, self.detail = event, event.code, event.detail
+
+
+class Unknown(Exception):
+    """There is no such rule, alert or silence."""
+
+
+class Invalid(ValueError):
+    """A command that the contract does not let be: `faults` name the fields."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(faults))
 
 
 class Asking:
@@ -56,9 +72,11 @@ class Asking:
         """The events that answer a command.
 
         Raises:
+            Invalid: a field is outside its bounds; nothing was written.
             Refused: it was refused.
             Away: broker or registry do not answer, or nobody has decided in time; the command may be decided later.
         """
+        _check(command)
         self.start()
         self._until_followed()
         topic, key = (ALERT_COMMANDS, command.home_key) if isinstance(command, AlertCommand) else (RULE_COMMANDS, RULE_BOOK)
@@ -105,6 +123,13 @@ class Asking:
         except Foreign:
             return None  # nobody's answer; whoever folds the topic tells of it
         return message if isinstance(message, Event) else None
+
+
+def _check(command: Command) -> None:
+    values = msgspec.to_builtins(command, builtin_types=(bytes,))
+    faults = list(violations(shape_of(load().records[type(command).__name__].schema), values, ""))
+    if faults:
+        raise Invalid([f"{path}: {fault}" for path, fault in faults])
 
 
 def _complete(command: Command, events: Sequence[Event]) -> bool:

@@ -9,13 +9,14 @@ from connectors.command_writer import CommandWriter
 from connectors.kafka_tail import KafkaTail
 from connectors.ports import LogReader
 from infra import compose
-from infra.alerting.asking import TOPICS, Asking
+from infra.alerting.asking import TOPICS, Asking, Unknown
 from infra.deciders import codecs
 from infra.settings import Settings
 from schemas import contract as contracts
 from schemas.alert_messages import (
     ALERTS,
     AcknowledgeAlert,
+    AlertCommand,
     AlertEvent,
     CommentAlert,
     SilenceAlert,
@@ -38,10 +39,6 @@ from streams.alerts import listing as alert_listing
 from streams.rulebook import listing as rule_listing
 
 FOREVER = 2**62
-
-
-class Unknown(Exception):
-    """There is no such rule, alert or silence."""
 
 
 class Placed(NamedTuple):
@@ -145,17 +142,22 @@ class Desk:
             raise Unknown(f"there is no alert {alert_id}" if not ids else f"{len(ids)} alerts begin with {alert_id}")
         return found
 
-    def acknowledge(self, alert_id: str, comment: str | None, actor: str) -> Event:
-        return self._ask().ask(AcknowledgeAlert(**self._about(alert_id, actor), comment=comment))[0]
+    def acknowledge(self, alert_id: str, comment: str | None, actor: str) -> AlertEvent:
+        return self._one(AcknowledgeAlert(**self._about(alert_id, actor), comment=comment))
 
-    def silence_alert(self, alert_id: str, until: int | None, comment: str | None, actor: str) -> Event:
-        return self._ask().ask(SilenceAlert(**self._about(alert_id, actor), until=until, comment=comment))[0]
+    def silence_alert(self, alert_id: str, until: int | None, comment: str | None, actor: str) -> AlertEvent:
+        return self._one(SilenceAlert(**self._about(alert_id, actor), until=until, comment=comment))
 
-    def unsilence_alert(self, alert_id: str, comment: str | None, actor: str) -> Event:
-        return self._ask().ask(UnsilenceAlert(**self._about(alert_id, actor), comment=comment))[0]
+    def unsilence_alert(self, alert_id: str, comment: str | None, actor: str) -> AlertEvent:
+        return self._one(UnsilenceAlert(**self._about(alert_id, actor), comment=comment))
 
-    def comment(self, alert_id: str, comment: str, actor: str) -> Event:
-        return self._ask().ask(CommentAlert(**self._about(alert_id, actor), comment=comment))[0]
+    def comment(self, alert_id: str, comment: str, actor: str) -> AlertEvent:
+        return self._one(CommentAlert(**self._about(alert_id, actor), comment=comment))
+
+    def _one(self, command: AlertCommand) -> AlertEvent:
+        event = self._ask().ask(command)[0]
+        assert isinstance(event, AlertEvent)
+        return event
 
     def _about(self, alert_id: str, actor: str) -> dict[str, Any]:
         event = self.alert_events(alert_id)[0].event

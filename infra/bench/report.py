@@ -22,6 +22,7 @@ TITLES = {
     "decider": "Registration: decisions",
     "as-of": "As of a time: one device",
     "ledger": "Ledger: the tree and its proofs",
+    "rules": "Rules: evaluation",
     "rebuild": "Rebuild: log to a new version",
     "transport": "Transport: what TLS costs",
 }

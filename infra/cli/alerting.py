@@ -12,8 +12,7 @@ def answered(run: Run) -> Run:
 
     def told(options: argparse.Namespace, settings: Settings) -> int:
         from connectors.ports import Away
-        from infra.alerting.asking import Refused
-        from infra.alerting.desk import Unknown
+        from infra.alerting.asking import Invalid, Refused, Unknown
         from infra.alerting.files import BadFiles
         from schemas.messages import Foreign
         from schemas.moments import BadMoment
@@ -25,7 +24,7 @@ def answered(run: Run) -> Run:
             return fail(str(away), 3)
         except BadFiles as bad:
             return fail("nothing is changed:\n" + "\n".join(f"  {fault}" for fault in bad.faults), 2)
-        except BadMoment as bad:
+        except (BadMoment, Invalid) as bad:
             return fail(str(bad), 2)
         except (Refused, Unknown) as refused:
             return fail(str(refused), 1)

@@ -95,9 +95,16 @@ def _proof(seconds: float) -> dict[str, Any]:
     return proof.run(seconds)
 
 
+def _rules(seconds: float) -> dict[str, Any]:
+    from infra.bench import rules
+
+    return rules.run(seconds)
+
+
 BENCHES: dict[str, tuple[Bench, float]] = {
     "carrier": (_carrier, 80.0),
     "proof": (_proof, 30.0),
+    "rules": (_rules, 20.0),
     "ingress": (_ingress, 60.0),
     "rest": (_rest, 50.0),
     "sink": (_sink, 60.0),

@@ -102,6 +102,8 @@ async def _close(outside: "Outside", guards: "OpenGuards") -> None:
     await outside.cluster.close()
     if outside.as_of is not None:
         await outside.as_of.close()
+    if outside.alerting is not None:
+        outside.alerting.close()
     outside.pages.close()
 
 
@@ -113,6 +115,7 @@ def _outside(settings: Settings, producer: "KafkaProducer", guards: "OpenGuards"
     from connectors.kafka_pages import KafkaPages
     from connectors.kafka_traces import KafkaTraces
     from infra import as_of_process, registration
+    from infra.alerting.service import Service
 
     # The log is read once, at the start: little ahead, so that the memory it takes is not kept for the process's life.
     read_log = partial(KafkaLog, settings.kafka, batch_records=2_000, queued_kilobytes=4_096)
@@ -126,6 +129,7 @@ def _outside(settings: Settings, producer: "KafkaProducer", guards: "OpenGuards"
         guards=guards.ports,
         registration=registration.ports(settings, guards.views),
         as_of=as_of_process.process(settings),
+        alerting=Service(settings),
     )
 
 

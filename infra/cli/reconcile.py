@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,8 +74,9 @@ def _reconcile(settings: Settings, journal: Path, wait: float) -> "Report":
         views = {projection.name: View(projection, stores[projection.name]) for projection in CATALOGUE}
         uploads = {projection.name: views.pop(projection.name) for projection in OF_UPLOADS}
         schema_of, topics = compose.registry(settings).schema, contract.load()
-        report = Reconciliation(uploads, log, topics, schema_of, journal).run(wait)
-        return replace(report, lifecycle=LifecycleReconciliation(views, log, topics, schema_of).run(wait))
+        corrections = partial(compose.corrections_until, settings, log)
+        report = Reconciliation(uploads, log, topics, schema_of, journal, corrections).run(wait)
+        return replace(report, lifecycle=LifecycleReconciliation(views, log, topics, schema_of, corrections).run(wait))
     finally:
         log.close()
         for store in stores.values():

@@ -11,6 +11,7 @@ import polars as pl
 
 from connectors.ports import KeyedStore, LogReader, RowStore
 from infra.reconcile import gather, held
+from infra.reconcile.corrected import CorrectedLogs, CorrectionsUntil, demand_unmoved, noted
 from infra.reconcile.facts import KINDS, POSITION, POSITION_ROWS, Bounds
 from infra.reconcile.lifecycle_check import STATEMENTS, LifecycleVerdict, check_entered, check_statements
 from infra.reconcile.reconcile import DEAD_LETTERS, View
@@ -30,8 +31,9 @@ OFFSET = "offset"
 @dataclass
 class _Read:
     """A topic as it was read: POSITION_ROWS of its records and of those that do not decode; per view of documents the
-    records that touch them: KEY, their position and the columns of its statement."""
+    records that touch them: KEY, their position and the columns of its statement. `log`: what it is read from."""
 
+    log: LogReader
     logged: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=POSITION_ROWS)])
     faulty: list[pl.DataFrame] = field(default_factory=lambda: [pl.DataFrame(schema=POSITION_ROWS)])
     touched: list[pl.DataFrame] = field(default_factory=list)
@@ -41,9 +43,16 @@ class LifecycleReconciliation:
     """Gathers and compares; one use each."""
 
     def __init__(
-        self, views: Mapping[str, View], log: LogReader, contract: Contract, schema_of: Callable[[int], Schema]
+        self,
+        views: Mapping[str, View],
+        log: LogReader,
+        contract: Contract,
+        schema_of: Callable[[int], Schema],
+        corrections_until: CorrectionsUntil,
     ) -> None:
-        """Each view is of one topic; a view of documents has a statement (STATEMENTS)."""
+        """Each view is of one topic; a view of documents has a statement (STATEMENTS). `log` as it lies; each view is
+        compared with the log as it counts there."""
+        self._logs = CorrectedLogs(log, corrections_until)
         self._views, self._log = views, log
         topics = {EVENTS, LEDGER, *(topic for view in views.values() for topic in view.projection.topics)}
         self._decoders = {topic: decoder_of(contract.topics[topic], schema_of) for topic in sorted(topics)}
@@ -67,22 +76,26 @@ class LifecycleReconciliation:
         ends = {name: _ends(bounds, view.projection.topics) for name, view in self._views.items()}
         positions = {name: partial(view.store.positions, versions[name]) for name, view in self._views.items()}
         behind = held.wait_for_views(positions, ends, wait)
+        corrections = {name: noted(view.store, versions[name]) for name, view in self._views.items()}
         letters = gather.dead_letters(self._log, self._letters, DEAD_LETTERS)
         verdicts: dict[str, ViewVerdict] = {}
         for name, view in self._views.items():
-            own = letters.filter(pl.col("view") == name).select(POSITION)
-            verdict = self._view(view, versions[name], _of(bounds, view.projection.topics), own)
+            until = corrections[name]
+            own = self._logs.letters(until, letters.filter(pl.col("view") == name))
+            read = _Read(self._logs.log(until))
+            verdict = self._view(view, versions[name], _of(bounds, view.projection.topics), own, read)
             verdicts[name] = replace(verdict, behind=behind.get(name, 0))
-            if view.store.live() != versions[name]:
-                raise gather.Moving(f"another version of {name} went live")
+            demand_unmoved(name, view.store, versions[name], until)
         recorded, entered = (self._certificates(topic, bounds) for topic in (EVENTS, LEDGER))
         missing = check_entered(recorded, entered)
         return LifecycleVerdict(verdicts, recorded["serial"].n_unique() - missing.count, missing)
 
-    def _view(self, view: View, version: int, bounds: Bounds, letters: pl.DataFrame) -> ViewVerdict:
+    def _view(self, view: View, version: int, bounds: Bounds, letters: pl.DataFrame, read: _Read) -> ViewVerdict:
         if isinstance(view.projection, KeyedProjection):
-            return self._documents(view.projection, cast(KeyedStore, view.store), version, bounds, letters)
-        read = _Read()
+            statement = STATEMENTS[view.projection.name]
+            store = cast(KeyedStore, view.store)
+            documents = held.read_documents(store, version, view.projection.counters, statement.of_document)
+            return self._documents(view.projection, documents, bounds, letters, read)
         for source, (first, end) in bounds.items():
             for frame in self._frames(source, first, end, read):
                 read.logged.append(_positions(source, frame[OFFSET]))
@@ -92,16 +105,21 @@ class LifecycleReconciliation:
         return check_rows(expected, actual, pl.concat(read.faulty), letters)
 
     def _documents(
-        self, projection: KeyedProjection, store: KeyedStore, version: int, bounds: Bounds, letters: pl.DataFrame
+        self,
+        projection: KeyedProjection,
+        documents: held.Documents,
+        bounds: Bounds,
+        letters: pl.DataFrame,
+        read: _Read,
     ) -> ViewVerdict:
-        statement, read = STATEMENTS[projection.name], _Read()
-        documents = held.read_documents(store, version, projection.counters, statement.of_document)
+        statement = STATEMENTS[projection.name]
         for source, (first, end) in bounds.items():
             stamps = documents.stamps.filter(
                 (pl.col("topic") == source.topic) & (pl.col("partition") == source.partition)
             ).select(pl.col("device_id").alias(KEY), "following")
             floor = max(end, documents.positions.get(source, 0))
-            newer = self._frames(source, end, self._stop(source, floor, stamps), _Read())  # which documents hold already
+            held_already = _Read(read.log)
+            newer = self._frames(source, end, self._stop(source, floor, stamps), held_already)
             for frame in chain(self._frames(source, first, end, read), newer):
                 keyed = projection.keyed(source.topic, frame).join(stamps, on=KEY, how="left", maintain_order="left")
                 held_there = (pl.col(OFFSET) < floor) | (pl.col(OFFSET) < pl.col("following"))
@@ -126,7 +144,7 @@ class LifecycleReconciliation:
         """The records of a partition that decode, with their positions; the others are noted."""
         decoder: BatchDecoder = self._decoders[source.topic]
         try:
-            for batch in self._log.read(source, first, end):
+            for batch in read.log.read(source, first, end):
                 decoded = decoder.decode(batch.values)
                 if decoded.faults:
                     offsets = pl.Series([batch.offsets[fault.index] for fault in decoded.faults], dtype=pl.Int64)
@@ -142,7 +160,7 @@ class LifecycleReconciliation:
         """RECORDED_ROWS of the certificates that a topic speaks of."""
         wanted, found = (("CertificateRecorded",) if topic == EVENTS else ISSUED), [pl.DataFrame(schema=RECORDED_ROWS)]
         for source, (first, end) in _of(bounds, (topic,)).items():
-            for frame in self._frames(source, first, end, _Read()):
+            for frame in self._frames(source, first, end, _Read(self._log)):
                 rows = frame.filter(pl.col(RECORD).is_in(wanted))
                 found.append(rows.select(pl.col(name).cast(kind) for name, kind in RECORDED_ROWS.items()))
         return pl.concat(found)

@@ -10,6 +10,7 @@ import polars as pl
 
 from connectors.ports import KeyedStore, LogReader, RowStore
 from infra.reconcile import gather, held
+from infra.reconcile.corrected import CorrectedLogs, CorrectionsUntil, demand_unmoved, noted
 from infra.reconcile.facts import KINDS, POSITION, Bounds, read_journal
 from infra.reconcile.lifecycle_check import LifecycleVerdict
 from infra.reconcile.log_check import LogVerdict, check_log
@@ -106,13 +107,21 @@ class Reconciliation:
     """Gathers and compares; one use each."""
 
     def __init__(
-        self, views: Mapping[str, View], log: LogReader, contract: Contract, schema_of: SchemaOf, journal: Path
+        self,
+        views: Mapping[str, View],
+        log: LogReader,
+        contract: Contract,
+        schema_of: SchemaOf,
+        journal: Path,
+        corrections_until: CorrectionsUntil,
     ) -> None:
-        """`schema_of` gives the schema under an id, as for ColumnDecoder."""
+        """`log` as it lies; what devices sent is compared with it, and each view with the log as it counts there.
+        `schema_of` gives the schema under an id, as for ColumnDecoder."""
         unknown = {topic for view in views.values() for topic in view.projection.topics} - set(TOPICS.values())
         if unknown:
             raise ValueError(f"no device writes to {', '.join(sorted(unknown))}: nothing to compare a view of it with")
         self._views, self._log, self._folder = views, log, journal
+        self._logs = CorrectedLogs(log, corrections_until)
         self._contract, self._schema_of = contract, schema_of
         self._records = {TOPICS[kind]: contract.records[name] for kind, name in RECORDS.items()}
         self._decoders = {topic: decoder_of(contract.topics[topic], schema_of) for topic in self._records}
@@ -134,6 +143,7 @@ class Reconciliation:
         bounds = self._log.bounds(TOPICS.values())
         journal = read_journal(self._folder)
         versions = {name: view.store.live() for name, view in self._views.items()}
+        corrections = {name: noted(view.store, versions[name]) for name, view in self._views.items()}
         behind = self._wait(bounds, versions, wait)
         documents = {
             name: held.read_documents(cast(KeyedStore, view.store), versions[name], view.projection.counters)
@@ -142,21 +152,25 @@ class Reconciliation:
         }
         # A letter is durable before the view passes its record: these are all letters of what was waited for.
         letters = gather.dead_letters(self._log, self._letters, DEAD_LETTERS)
-        gatherer = gather.LogGatherer(self._log, self._decoders, self._records, journal, documents, letters)
-        log = gatherer.read(bounds)
+        logs = {
+            until: gather.LogGatherer(
+                self._logs.log(until), self._decoders, self._records, journal, documents, letters
+            ).read(bounds)
+            for until in {0, *corrections.values()}
+        }
         views: dict[str, ViewVerdict] = {}
         for name, view in self._views.items():
-            topics = _Topics(view.projection.topics, bounds, log, letters.filter(pl.col("view") == name))
+            own = self._logs.letters(corrections[name], letters.filter(pl.col("view") == name))
+            topics = _Topics(view.projection.topics, bounds, logs[corrections[name]], own)
             if name in documents:
-                verdict = topics.check_documents(log.documents[name], documents[name])
+                verdict = topics.check_documents(logs[corrections[name]].documents[name], documents[name])
             else:
                 verdict = topics.check_rows(self._rows(view, versions[name], topics.bounds))
             views[name] = replace(verdict, behind=behind.get(name, 0))
-            if view.store.live() != versions[name]:
-                raise gather.Moving(f"another version of {name} went live")
+            demand_unmoved(name, view.store, versions[name], corrections[name])
         firsts = {source: first for source, (first, _) in bounds.items()}
-        verdict_of_log = check_log(journal, acknowledged, log.logged, firsts)
-        return Report(verdict_of_log, len(log.faulty), views, self._registrations())
+        verdict_of_log = check_log(journal, acknowledged, logs[0].logged, firsts)
+        return Report(verdict_of_log, len(logs[0].faulty), views, self._registrations())
 
     def _registrations(self) -> RegistrationVerdict | None:
         if not registrations(self._folder)[0]:
@@ -187,7 +201,7 @@ class _Topics:
         self.bounds = {source: found for source, found in bounds.items() if source.topic in topics}
         read = pl.col("kind").is_in([int(KINDS[topic]) for topic in topics])
         self._logged, self._faulty = log.logged.filter(read), log.faulty.filter(read)
-        self._set_aside = letters.select(POSITION)
+        self._set_aside = letters
 
     def check_rows(self, actual: pl.DataFrame) -> ViewVerdict:
         return check_rows(self._logged.select(*POSITION, "rows"), actual, self._faulty, self._set_aside)

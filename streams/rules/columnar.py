@@ -18,6 +18,7 @@ from schemas.rules.dialect import evaluator
 from schemas.rules.durations import BadDuration, micros
 from schemas.rules.expression import Expression, constant
 from schemas.rules.tree import serialized
+from streams.rules.division import divided
 from streams.rules.dtypes import DTYPES, EPOCH
 
 _NUMBERS = ("int", "double")
@@ -227,7 +228,9 @@ def _arithmetic(sign: str) -> Callable[[_Column, _Column], _Column]:
         if a.kind != b.kind or kind not in _NUMBERS:
             raise NotColumnar(f"it combines {a.kind} and {b.kind} by {sign}")
         if kind == "double":
-            found = {"+": a.expr + b.expr, "-": a.expr - b.expr, "*": a.expr * b.expr, "/": a.expr / b.expr}.get(sign)
+            found = {"+": a.expr + b.expr, "-": a.expr - b.expr, "*": a.expr * b.expr, "/": divided(a.expr, b.expr)}.get(
+                sign
+            )
             if found is None:
                 raise NotColumnar(f"it uses {sign} of doubles")
             return _Column(found, "double", _any(a, b))

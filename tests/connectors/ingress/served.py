@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import httpx
 
+from connectors.alerting.port import AlertingDesk
 from connectors.as_of import AsOfReader
 from connectors.http.listener import Listener
 from connectors.http.server import Server, listen
@@ -120,6 +121,7 @@ class Around:
     listeners: Callable[[Ingress], Sequence[Listener]] = lambda ingress: ()
     run: Callable[[Any], None] = asyncio.run
     as_of: AsOfReader | None = None
+    alerting: AlertingDesk | None = None
 
 
 @contextmanager
@@ -152,7 +154,7 @@ def serving_with(limits: Options, around: Around, ready: bool = True) -> Iterato
     started = threading.Event()
 
     async def main() -> None:
-        asked = around.guards, None, around.as_of
+        asked = around.guards, None, around.as_of, around.alerting
         ports = Outside(producer, registry, cluster, lambda: log, pages, lambda: producer.traces, *asked)
         ingress = Ingress(limits, CONTRACT, around.access, ports)
         server = Server(limits, ingress.application.answer)

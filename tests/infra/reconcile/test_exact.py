@@ -168,7 +168,10 @@ def test_a_view_of_a_topic_that_no_device_writes_is_refused(world: World) -> Non
         projection = type("P", (), {"topics": ("fleet.rules",)})
 
     with pytest.raises(ValueError, match=r"fleet\.rules"):
-        Reconciliation({"odd": Odd}, world.log, CONTRACT, world.registry.schema, world.folder)  # type: ignore[dict-item]
+        Reconciliation(
+            {"odd": Odd},  # type: ignore[dict-item]
+            *(world.log, CONTRACT, world.registry.schema, world.folder, world.corrections),
+        )
 
 
 def test_an_identity_that_was_acknowledged_at_two_positions_is_found(world: World) -> None:

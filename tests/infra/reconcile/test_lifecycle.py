@@ -16,6 +16,7 @@ from infra.reconcile.lifecycle_check import STATEMENTS, LifecycleVerdict
 from infra.reconcile.reconcile import View
 from projections.catalogue import CATALOGUE, OF_UPLOADS
 from projections.projection import KeyedProjection, RowProjection
+from schemas.corrections import Corrections
 from schemas.log import TopicPartition
 from schemas.record_columns import decoder_of
 from streams.runner import Gap, Runner, writer
@@ -82,7 +83,7 @@ class World:
 
     def reconcile(self) -> LifecycleVerdict:
         views = {view.name: View(view, self.stores[view.name]) for view in VIEWS}
-        return LifecycleReconciliation(views, self.log, CONTRACT, self.registry.schema).run(0.0)
+        return LifecycleReconciliation(views, self.log, CONTRACT, self.registry.schema, lambda until: Corrections()).run(0.0)
 
     def content(self, view: str) -> dict[Any, Any]:
         found: dict[Any, Any] = self.stores[view]._versions[1].content

@@ -12,9 +12,10 @@ from zlib import crc32
 
 import msgspec
 
+from connectors.corrections import CorrectedLog
 from connectors.memory import MemoryDeadLetters, MemoryKeyedStore, MemoryLog, MemoryRowStore
 from connectors.memory_registry import MemoryRegistry
-from connectors.ports import DeadLetter
+from connectors.ports import DeadLetter, LogReader
 from infra.reconcile.reconcile import DEAD_LETTERS, Reconciliation, Report, View
 from infra.simulator.content import Content
 from infra.simulator.device import Device, Fields, now_micros
@@ -25,12 +26,14 @@ from projections.catalogue import OF_UPLOADS
 from projections.projection import Projection, RowProjection
 from schemas.codec import encode
 from schemas.contract import load as load_contract
+from schemas.corrections import FACT, Corrections, Entry
 from schemas.json_form import RequestForm
 from schemas.log import TopicPartition
 from schemas.record_columns import BatchDecoder, decoder_of
 from schemas.wire import prefix
 from streams.limits import Limit
 from streams.runner import Gap, Runner, writer
+from tests.schemas.corrections import patched, skipped
 
 PARTITIONS = 2
 POISON = b"\xde\xad"
@@ -67,6 +70,7 @@ class World:
         self.stores = {view.name: store_of(view) for view in OF_UPLOADS}
         self.letters = MemoryDeadLetters()
         self._letters_logged = 0
+        self.entries: list[Entry] = []
         self._contents = {kind: Content(CONTRACT.records[name]) for kind, name in RECORDS.items()}
         self._forms = {kind: RequestForm(CONTRACT.records[name]) for kind, name in RECORDS.items()}
         for store in self.stores.values():
@@ -112,12 +116,13 @@ class World:
             self.log.append(TopicPartition(DEAD_LETTERS, 0), None, self._letter(letter))
         self._letters_logged = len(self.letters.letters)
 
-    def _fold(self, view: Projection) -> None:
+    def _fold(self, view: Projection, corrected: LogReader | None = None) -> None:
+        log = corrected or self.log
         runner = Runner(view, writer(view, self.stores[view.name]), self._decoders(view), ANY_BAD_RECORDS, 1, self.letters)
-        bounds = self.log.bounds(view.topics)
+        bounds = log.bounds(view.topics)
         for source, position in runner.start(bounds).items():
             with suppress(Gap):
-                for batch in self.log.read(source, max(position, bounds[source][0]), bounds[source][1]):
+                for batch in log.read(source, max(position, bounds[source][0]), bounds[source][1]):
                     runner.handle(batch)
 
     def _decoders(self, view: Projection) -> dict[str, BatchDecoder]:
@@ -138,7 +143,29 @@ class World:
 
     def reconcile(self, wait: float = 0.0) -> Report:
         views = {view.name: View(view, self.stores[view.name]) for view in OF_UPLOADS}
-        return Reconciliation(views, self.log, CONTRACT, self.registry.schema, self.folder).run(wait)
+        return Reconciliation(views, self.log, CONTRACT, self.registry.schema, self.folder, self.corrections).run(wait)
+
+    # --- the operator's part
+
+    def correct(self, record: Logged, value: bytes | None) -> None:
+        """The record counts with another value, or, with None, not at all; no view has that yet."""
+        batch = next(iter(self.log.read(record.source, record.offset, record.offset + 1)))
+        about = (record.source, record.offset, batch.values[0])
+        made = skipped(*about) if value is None else patched(*about, value)
+        self.entries.append(Entry(len(self.entries), made))
+
+    def corrections(self, until: int) -> Corrections:
+        return Corrections.of(self.entries, until)
+
+    def rebuild(self, *names: str) -> None:
+        """Make views (all, if none is named) anew, under all corrections."""
+        corrections = self.corrections(len(self.entries))
+        for view in OF_UPLOADS:
+            if not names or view.name in names:
+                self.stores[view.name] = store_of(view)
+                self.stores[view.name].prepare(1)
+                self.stores[view.name].note(1, {FACT: str(corrections.until)})
+                self._fold(view, CorrectedLog(self.log, corrections))
 
 
 def store_of(view: Projection) -> Any:

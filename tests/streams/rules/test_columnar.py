@@ -175,3 +175,12 @@ def test_the_rest_is_left_to_google_s_evaluator(text: str) -> None:
         columnar(expression)
     data = frame([{**dict.fromkeys(KINDS), "i": 1, "s": "a"}])
     assert Single(expression).column(data)[0].item() is True
+
+
+@pytest.mark.parametrize("height", [1, 2, 5])
+@pytest.mark.parametrize("text", ["x / 3", "x / y"])
+def test_division_rounds_once_in_frames_of_any_height(text: str, height: int) -> None:
+    data = frame([{**dict.fromkeys(KINDS), "x": 2251799813685247.0, "y": 3.0}] * height)
+    expression = compile_expression(text, VARIABLES, metrics=False)
+    assert data.select(columnar(expression)).to_series().to_list() == [2251799813685247.0 / 3] * height
+    assert Single(expression).column(data)[0].to_list() == [2251799813685247.0 / 3] * height

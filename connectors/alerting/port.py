@@ -1,0 +1,80 @@
+"""Port: what operators ask of rules and alerts. Filled by infra.alerting.service; every method blocks, and may raise Away.
+
+Answers are JSON: dicts, lists, texts and numbers, as connectors.alerting.documents has them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+
+class NotThere(Exception):
+    """There is no such rule, version, alert or silence."""
+
+
+class NotAllowed(Exception):
+    """The command was refused by who decides: `code` says why."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+class Wrong(Exception):
+    """What was given is wrong: `errors` are sentences with their places."""
+
+    def __init__(self, *errors: str) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class RuleChange:
+    """A rule as it is to be. `expected`: the newest version that is known, 0 for none; None: whatever it is."""
+
+    rule_id: str
+    document: bytes
+    mode: str
+    expected: int | None
+
+
+class AlertingDesk(Protocol):
+    """For several threads."""
+
+    def rules(self) -> list[Json]: ...
+
+    def rule(self, rule_id: str, version: int | None) -> Json:
+        """Raises NotThere."""
+
+    def history(self, rule_id: str) -> list[Json]:
+        """Raises NotThere."""
+
+    def apply(self, change: RuleChange, actor: str) -> list[Json]:
+        """Raises Wrong, NotAllowed."""
+
+    def disable(self, rule_id: str, mode: str | None, comment: str | None, actor: str) -> list[Json]:
+        """Raises NotAllowed."""
+
+    def alerts(self, wanted: Mapping[str, str]) -> list[Json]:
+        """The alerts with these values of state, severity, rule_id, device_id, mode; the newest first."""
+
+    def alert(self, alert_id: str) -> Json:
+        """With all its events and their positions. Raises NotThere."""
+
+    def tell(self, what: str, alert_id: str, given: Mapping[str, Any], actor: str) -> Json:
+        """`what` is ack, silence, unsilence or comment. Raises NotThere, NotAllowed, Wrong."""
+
+    def silences(self) -> list[Json]: ...
+
+    def silence(self, silence_id: str, given: Mapping[str, Any], actor: str) -> Json:
+        """Raises Wrong, NotAllowed."""
+
+    def end_silence(self, silence_id: str, actor: str) -> Json:
+        """Raises NotAllowed."""
+
+    def close(self) -> None: ...
+
+
+TOLD: Sequence[str] = ("ack", "silence", "unsilence", "comment")
