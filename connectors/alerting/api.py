@@ -12,7 +12,7 @@ from connectors.alerting.port import AlertingDesk, NotAllowed, NotThere, RuleCha
 from connectors.http.body import BodyReader
 from connectors.http.request import Answer, Fault, Request
 from connectors.ingress.access import Access
-from connectors.ports import Away
+from connectors.ports import Away, Busy
 
 MOST_RULE = 65_536  # bytes
 MOST_BODY = 16_384
@@ -67,6 +67,14 @@ class AlertingApi:
         comment = given.get("comment")
         events = await self._do(lambda: self._desk.disable(request.arguments[0], mode, comment, actor))
         return _told({"changed": any(one["event"] != "RuleUnchanged" for one in events), "events": events})
+
+    async def backtest(self, request: Request) -> Answer:
+        self._operator(request)
+        given = _parameters(request, "from", "to")
+        if "from" not in given:
+            _refuse("from", "is missing: a time, such as 2026-05-01T12:00:00Z or -2h")
+        document = await self._body(request, MOST_RULE)
+        return _told(await self._do(lambda: self._desk.backtest(document, given["from"], given.get("to", "now"))))
 
     # --- alerts and silences ------------------------------------------------------------------------------------------
 
@@ -132,6 +140,8 @@ class AlertingApi:
         self._busy += 1
         try:
             return await asyncio.to_thread(work)
+        except Busy as busy:
+            raise Fault(429, "OVERLOADED", str(busy), retry_after=RETRY_AFTER) from None
         except Away as away:
             raise Fault(503, "AWAY", str(away), retry_after=RETRY_AFTER) from None
         except NotThere as error:

@@ -51,6 +51,20 @@ class RuleHistory(msgspec.Struct):
     events: list[dict[str, Any]]
 
 
+class BacktestAnswer(msgspec.Struct):
+    """What a rule would have done from `begins` until before `ends`, and how that differs from what was in force then."""
+
+    begins: str
+    ends: str
+    incidents: int
+    open: int
+    notifications: int
+    flaps: int
+    firing_seconds: float
+    top: list[dict[str, Any]]
+    difference: dict[str, Any]
+
+
 class Remark(msgspec.Struct):
     at: str
     actor: str
@@ -146,6 +160,6 @@ class AlertSilence(msgspec.Struct, forbid_unknown_fields=True):
 
 
 ALERTING_DOCUMENTS: tuple[type[msgspec.Struct], ...] = (
-    *(RuleList, RuleVersion, RuleChanged, RuleHistory, AlertList, AlertWithEvents, AlertTold),
+    *(RuleList, RuleVersion, RuleChanged, RuleHistory, BacktestAnswer, AlertList, AlertWithEvents, AlertTold),
     *(SilenceRequest, SilenceAnswer, SilenceList, AlertWord, AlertSilence),
 )

@@ -57,6 +57,9 @@ class AlertingDesk(Protocol):
     def disable(self, rule_id: str, mode: str | None, comment: str | None, actor: str) -> list[Json]:
         """Raises NotAllowed."""
 
+    def backtest(self, document: bytes, begins: str, ends: str) -> Json:
+        """What a rule would have done in a time. Raises Wrong."""
+
     def alerts(self, wanted: Mapping[str, str]) -> list[Json]:
         """The alerts with these values of state, severity, rule_id, device_id, mode; the newest first."""
 

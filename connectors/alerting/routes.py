@@ -27,6 +27,8 @@ RULE_BODY = {
     "description": "A rule: docs/rule.schema.json.",
     "content": {"application/yaml": {"schema": {"type": "string"}}, "application/json": {"schema": {"type": "object"}}},
 }
+TIME = "RFC 3339 with a zone, a date (its first moment, UTC), `now`, or back from now, such as `-2h`."
+BACKTEST = "What a rule would have done in the past"
 
 
 def alerting_routes(api: AlertingApi) -> list[Route]:
@@ -36,6 +38,7 @@ def alerting_routes(api: AlertingApi) -> list[Route]:
     version = _query("version", "This version; by default the newest.", {"type": "integer", "minimum": 1})
     expected = _query("expected", "Only if the rule's newest version is this one; 0: if it is new.", {"type": "integer"})
     comment = _query("comment", "Why.", {"type": "string", "minLength": 1})
+    times = (_query("from", TIME, {"type": "string"}, True), _query("to", f"By default now. {TIME}", {"type": "string"}))
     filters = tuple(_query(name, f"Only alerts of this {name}.", {"type": "string"}) for name in FILTERS)
     told = {
         "ack": ("Take care of an alert", "AlertWord"),
@@ -49,6 +52,7 @@ def alerting_routes(api: AlertingApi) -> list[Route]:
         _route(f"GET {rule}/history", api.rule_history, ("rule_history", "What became of a rule"), "RuleHistory"),
         _route(f"PUT {rule}", api.put_rule, ("put_rule", "Put a rule in force"), "RuleChanged", (mode, expected), RULE_BODY),
         _route(f"DELETE {rule}", api.delete_rule, ("disable_rule", "Disable a rule"), "RuleChanged", (mode, comment)),
+        _route("POST /v1/backtests", api.backtest, ("backtest_rule", BACKTEST), "BacktestAnswer", times, RULE_BODY),
         _route("GET /v1/alerts", api.list_alerts, ("list_alerts", "Alerts, the newest first"), "AlertList", filters),
         _route(f"GET {alert}", api.show_alert, ("show_alert", "An alert and its events"), "AlertWithEvents"),
         *(

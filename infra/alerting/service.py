@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from connectors.alerting.port import Json, NotAllowed, NotThere, RuleChange, Wrong
+from connectors.ports import Busy
 from infra.alerting import telling
 from infra.alerting.asking import Invalid, Refused, Unknown
+from infra.alerting.backtesting import NotBacktested, backtested
 from infra.alerting.files import Check
 from infra.alerting.language import check
 from infra.settings import Settings
 from schemas.alert_messages import AlertEvent
-from schemas.moments import BadMoment, future_moment_of
+from schemas.moments import BadMoment, future_moment_of, moment_of
 from schemas.rule_messages import Matcher, RuleMode
 from schemas.rules.document import Rule
 from schemas.rules.reading import BadRule, read
@@ -31,7 +33,7 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._lock = Lock()
+        self._lock, self._backtesting = Lock(), Lock()
         self._opened: Desk | None = None
         self._checks: Check | None = None
 
@@ -66,6 +68,23 @@ class Service:
         which: RuleMode | None = None if mode is None else "shadow" if mode == "shadow" else "live"
         events = _asked(lambda: self._desk().disable(rule_id, which, comment or None, actor))
         return [telling.rule_event(event) for event in events]
+
+    def backtest(self, document: bytes, begins: str, ends: str) -> Json:
+        rule, now = self._read(document), time.time_ns() // 1000
+        try:
+            between = moment_of(begins, now), moment_of(ends, now)
+        except BadMoment as error:
+            raise Wrong(str(error)) from None
+        if between[0] >= between[1]:
+            raise Wrong(f"to: {ends} is not after {begins}")
+        if not self._backtesting.acquire(blocking=False):
+            raise Busy("another back-test is under way")
+        try:
+            return backtested(self._settings, rule, between)
+        except NotBacktested as error:
+            raise Wrong(str(error)) from None
+        finally:
+            self._backtesting.release()
 
     def _read(self, document: bytes) -> Rule:
         with self._lock:

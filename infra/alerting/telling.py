@@ -1,6 +1,6 @@
 """Rules, silences and alerts as JSON: times as RFC 3339 text, documents as objects."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -9,6 +9,10 @@ from schemas.messages import Event
 from schemas.moments import text
 from streams.alerts.listing import Alert
 from streams.rulebook.listing import RuleStanding, SilenceStanding
+
+if TYPE_CHECKING:
+    from infra.rules_past import BackTested
+    from streams.rules.why import Step
 
 _HEAD = ("event_id", "command_id", "correlation_id", "actor", "occurred_at", "received_at")
 _TIMES = ("starts_at", "ends_at", "until", "due_at", "since", "fired_at", "acknowledged_at", "resolved_at")
@@ -50,3 +54,31 @@ def _built(value: msgspec.Struct) -> dict[str, Any]:
 
 def _timed(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: text(value) if name in _TIMES and value is not None else value for name, value in fields.items()}
+
+
+def backtested(found: "BackTested") -> dict[str, Any]:
+    """What a back-test found."""
+    counted = found.summary
+    return {
+        "begins": text(found.begins),
+        "ends": text(found.ends),
+        "incidents": len(counted.incidents),
+        "open": counted.open,
+        "notifications": counted.notifications,
+        "flaps": counted.flaps,
+        "firing_seconds": counted.firing_seconds,
+        "top": [{"home_key": home, "incidents": number} for home, number in counted.top],
+        "difference": {
+            "both": found.difference.both,
+            "only_here": [_timed(_built(one)) for one in found.difference.only_here],
+            "only_live": [_timed(_built(one)) for one in found.difference.only_live],
+        },
+    }
+
+
+def step(one: "Step") -> dict[str, Any]:
+    """A step of an explanation; positions as TOPIC/PARTITION/OFFSET."""
+    fields = {name: value for name, value in _built(one).items() if value is not None}
+    times: dict[str, Any] = {name: text(fields[name]) for name in ("clock", "at", "received") if name in fields}
+    places: dict[str, Any] = {name: "/".join(map(str, fields[name])) for name in ("place", "cause") if name in fields}
+    return {**fields, **times, **places}

@@ -1,6 +1,6 @@
 """`fleetlog rule`: rules, from a file to the log and back."""
 
-from infra.cli import rule_change, rule_show, rule_test
+from infra.cli import rule_change, rule_past, rule_show, rule_test
 from infra.cli.command import Commands, add_group
 
 
@@ -8,9 +8,10 @@ def add(commands: Commands) -> None:
     actions = add_group(
         commands,
         "rule",
-        "rules that alerts follow from: test, apply, shadow, disable, list, show, history",
+        "rules that alerts follow from: test, apply, shadow, disable, list, show, history, backtest, why",
         "fleetlog rule apply rules/too-hot.yaml",
     )
     rule_test.add(actions)
     rule_change.add(actions)
     rule_show.add(actions)
+    rule_past.add(actions)

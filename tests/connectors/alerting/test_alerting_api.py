@@ -11,7 +11,7 @@ import pytest
 from connectors.alerting.documents import AlertList, AlertWithEvents, RuleList, RuleVersion, SilenceList
 from connectors.alerting.port import Json, NotAllowed, NotThere, RuleChange, Wrong
 from connectors.ingress.access import Access, Rights
-from connectors.ports import Away
+from connectors.ports import Away, Busy
 from infra.alerting import telling
 from schemas.rule_messages import RULE_EVENTS
 from streams.alerts.listing import listed as alerts_listed
@@ -73,7 +73,8 @@ class FakeDesk:
 
     def backtest(self, document: bytes, begins: str, ends: str) -> Json:
         self._asked("backtest", document, begins, ends)
-        return {"rule_id": "hot", "begins": begins, "ends": ends, "figures": {}}
+        numbers = {"incidents": 1, "open": 0, "notifications": 2, "flaps": 0, "firing_seconds": 1.5}
+        return {"begins": begins, "ends": ends, **numbers, "top": [], "difference": {}}
 
     def alerts(self, wanted: Mapping[str, str]) -> list[Json]:
         self._asked("alerts", dict(wanted))
@@ -182,6 +183,7 @@ PASSED: dict[str, tuple[str, str, dict[str, Any], tuple[Any, ...]]] = {
         ("silence", "night", {"matchers": MATCHERS, "ends_at": "2100-01-01", "comment": "x", "starts_at": None}, "owner"),
     ),
     "its end": ("DELETE", "/v1/silences/night", {}, ("end_silence", "night", "owner")),
+    "a back-test": ("POST", "/v1/backtests?from=-2h", {"content": HOT}, ("backtest", HOT, "-2h", "now")),
     "a history": ("GET", "/v1/rules/hot/history", {}, ("history", "hot")),
 }
 
@@ -197,6 +199,7 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any], int, str]] = {
     "a parameter that is none": ("GET", "/v1/alerts?sate=firing", {}, 400, "sate"),
     "a mode that is none": ("PUT", "/v1/rules/hot?mode=on", {"content": HOT}, 400, "mode"),
     "a version that is none": ("GET", "/v1/rules/hot?version=two", {}, 400, "version"),
+    "a time that is missing": ("POST", "/v1/backtests", {"content": HOT}, 400, "from"),
     "a rule that is too large": ("PUT", "/v1/rules/hot", {"content": b" " * 70_000}, 413, "65,536"),
     "no JSON": ("POST", "/v1/alerts/a/ack", {"content": b"{"}, 400, "JSON"),
     "an unknown field": ("POST", "/v1/alerts/a/ack", {"json": {"comments": "x"}}, 422, "comments"),
@@ -225,6 +228,7 @@ def test_what_is_wrong_is_named_and_asks_nobody(ask: Ask, world: World, what: st
     ("fault", "status", "code"),
     [
         (Away("the broker is away"), 503, "AWAY"),
+        (Busy("another back-test is under way"), 429, "OVERLOADED"),
         (NotThere("there is no rule x"), 404, "NOT_FOUND"),
         (Wrong("when: column 4: no such variable"), 422, "INVALID_BODY"),
         (NotAllowed("VERSION_CONFLICT", "at version 2"), 409, "VERSION_CONFLICT"),
