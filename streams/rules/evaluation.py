@@ -70,9 +70,7 @@ class RuleSet:
         return [(each.raised.item(), each.cleared.item()) for each in self._evaluated(frame, idle=True)]
 
     def _evaluated(self, frame: pl.DataFrame, idle: bool) -> list[Evaluated]:
-        # A label that no device has, or a field of another record type of the topic, is a column that is not there.
-        missing = {name: kind for rule in self.rules for name, kind in rule.columns.items() if name not in frame.columns}
-        frame = frame.with_columns(pl.lit(None, DTYPES.get(kind, pl.Null())).alias(name) for name, kind in missing.items())
+        frame = _fitted(frame, {name: kind for rule in self.rules for name, kind in rule.columns.items()})
         placed = layout(frame[KEY], frame[AT], frame[RECEIVED])
         late_of = {} if idle else self._late(frame, placed)
         found: list[Evaluated] = [_nothing()] * len(self.rules)
@@ -125,6 +123,16 @@ class RuleSet:
             if not idle:
                 keep(kept, placed, merged, valid, self._horizons[series])
         return columns
+
+
+def _fitted(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
+    """The frame with all columns that are asked for, of the types that expressions are for. A label that no device has, or a
+    field of another record type of the topic, is a column that is not there."""
+    schema = frame.schema
+    wanted = {name: DTYPES.get(kind) for name, kind in columns.items()}
+    missing = [pl.lit(None, dtype or pl.Null()).alias(name) for name, dtype in wanted.items() if name not in schema]
+    others = [pl.col(name).cast(dtype) for name, dtype in wanted.items() if dtype and schema.get(name, dtype) != dtype]
+    return frame.with_columns(*missing, *others) if missing or others else frame
 
 
 NOT_CARRIED = (dialect.DISTANCE, dialect.ABSENT_FOR)
