@@ -76,7 +76,8 @@ class RuleSet:
         found: list[Evaluated] = [_nothing()] * len(self.rules)
         for since in dict.fromkeys(rule.since for rule in self.rules):
             those = {place: rule for place, rule in enumerate(self.rules) if rule.since == since}
-            whole = frame.with_columns(self._call_columns(frame, placed, list(those.values()), idle))
+            called = self._call_columns(frame, placed, list(those.values()), idle)
+            whole = frame.with_columns(called) if called else frame
             columns, failures = _columns(whole, those)
             for place, rule in those.items():
                 unclear, before = late_of.get(_relevance(rule), (None, None))
@@ -91,8 +92,7 @@ class RuleSet:
             if name not in found:
                 relevant = np.ones(frame.height, bool)
                 if rule.relevant:
-                    has = pl.any_horizontal(pl.col(column).is_not_null() for column in rule.relevant)
-                    relevant = frame.select(has).to_series().to_numpy()
+                    relevant = np.any([frame[column].is_not_null().to_numpy() for column in rule.relevant], axis=0)
                 before = late(self.windows.newest.setdefault(name, {}), placed, relevant)
                 out = before | ~relevant
                 found[name] = (pl.Series(out) if out.any() else None, pl.Series(before) if before.any() else None)
