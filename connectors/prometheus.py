@@ -12,6 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 from prometheus_client.process_collector import ProcessCollector
 
+from connectors.service_health import store_of
 from schemas.log import Batch, TopicPartition
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -80,6 +81,12 @@ class PrometheusMonitor:
             buckets=SECONDS,
         )
 
+        self._count_others()
+
+    def _count_others(self) -> None:
+        self._failures = Counter(
+            "fleetlog_store_failures", "Times that a store or the broker did not answer", ("store",), registry=self.registry
+        )
         self._notifications = Counter(
             "fleetlog_notifications",
             "Notifications by channel and what became of them: sent, or why not",
@@ -113,6 +120,7 @@ class PrometheusMonitor:
 
     def waiting(self, view: str, source: TopicPartition, error: BaseException) -> None:
         self._waits.labels(view, source.topic, str(source.partition)).inc()
+        self._failures.labels(store_of(error)).inc()
 
     def halted(self, view: str, source: TopicPartition, error: BaseException) -> None:
         self._halted.labels(view, source.topic, str(source.partition)).set(1)

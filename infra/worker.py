@@ -13,6 +13,7 @@ from infra import as_of, compose, deciders, rules
 from infra.background_snapshots import BackgroundSnapshots
 from infra.notifier import attach_notifier
 from infra.sentinel import Sentinel, SentinelService, Watched
+from infra.service_health import service_health
 from infra.settings import SettingError, Settings
 from projections.catalogue import CATALOGUE, UnknownView, find
 from projections.projection import KeyedProjection, Projection
@@ -74,6 +75,7 @@ def make_worker(
     engines = [rules.attach(app, settings, index, monitor)] if rules.wanted(settings) else []
     others: list[LiveNotifier | LiveRules] = [*notify, *engines]
     serve(settings.host, settings.worker_metrics_port + index, monitor.registry, lambda: _health(views, decide, others))
+    service_health(settings, "worker", f"worker-{index}", monitor.registry).start()
     app.timer(TRIM_SECONDS)(_trim)
     return app, views, decide
 

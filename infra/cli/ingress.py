@@ -63,6 +63,7 @@ async def _serve(settings: Settings, key: str, bound: "Socket", secured: Mapping
     from connectors.kafka_cluster import KafkaCluster
     from connectors.kafka_producer import KafkaProducer, ProducerOptions
     from infra import ingress_listeners
+    from infra.service_health import service_health
     from schemas.contract import load
 
     log = logging.getLogger(__name__)
@@ -84,7 +85,10 @@ async def _serve(settings: Settings, key: str, bound: "Socket", secured: Mapping
     server = Server(options, ingress.application.answer)
     ingress.ends_with(lambda: server.stopping)
     producer.start()
+    health = service_health(settings, "ingress", f"ingress-{settings.ingress_port}", ingress.metrics.registry)
+    health.start()
     await serve(server, bound, ingress.prepare, ingress_listeners.listeners(settings, ingress, secured, tls))
+    health.stop()
     ingress.security.flush()
     await _close(outside, guards)
     if fatal:

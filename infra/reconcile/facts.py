@@ -15,7 +15,7 @@ from schemas.log import TopicPartition
 IDENTITY = ("kind", "boot", "sequence")
 POSITION = ("kind", "partition", "offset")
 
-LIFECYCLE = {"fleet.certificates": 64, "fleet.security-events": 65}
+LIFECYCLE = {"fleet.certificates": 64, "fleet.security-events": 65, "fleet.alerts": 66}
 """Topics that no device writes to, numbered like the journal's."""
 KINDS: Mapping[str, int] = {**{topic: int(kind) for kind, topic in TOPICS.items()}, **LIFECYCLE}
 NAMES: Mapping[int, str] = {kind: topic for topic, kind in KINDS.items()}

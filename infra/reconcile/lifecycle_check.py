@@ -1,4 +1,4 @@
-"""What the views of registrations and certificates must say, by the log: pure, over frames."""
+"""What the views of registrations, certificates and alerts must say, by the log: pure, over frames."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from infra.reconcile.facts import Finding
 from infra.reconcile.log_check import NAMED
 from infra.reconcile.registration_check import RECORDED_ROWS
 from infra.reconcile.view_check import ViewVerdict
+from projections.alerts import STATUS
 from projections.certificates import ISSUED, SUPERSEDES, status
 from projections.projection import KEY
 from projections.updates import payloads
@@ -80,12 +81,23 @@ def _registrations(records: pl.DataFrame) -> pl.DataFrame:
     return _said(records, pl.format("certificate {}, spent by {}", serial, by))
 
 
+def _alert(document: Document) -> str:
+    told = payloads(document)
+    return f"{told.get('state', {}).get('status', 'nothing')} by {told.get('alert', {}).get('rule_id', 'nobody')}"
+
+
+def _alerts(records: pl.DataFrame) -> pl.DataFrame:
+    status = pl.col(RECORD).replace_strict(STATUS, default=None, return_dtype=pl.String).drop_nulls().last()
+    return _said(records, pl.format("{} by {}", status.fill_null("nothing"), pl.col("rule_id").last().fill_null("nobody")))
+
+
 def _said(records: pl.DataFrame, sentence: pl.Expr) -> pl.DataFrame:
     return records.group_by(pl.col(KEY).alias("device_id"), maintain_order=True).agg(sentence.alias("said"))
 
 
 STATEMENTS: Mapping[str, Statement] = {
     "certificates": Statement((RECORD, SUPERSEDES, "device_id"), _certificate, _certificates),
+    "alerts": Statement((RECORD, "rule_id"), _alert, _alerts),
     "registrations": Statement((RECORD, "serial", "hardware_id"), _registration, _registrations),
 }
 """By view of documents."""

@@ -23,12 +23,14 @@ from streams.runner import Gap, Runner, writer
 from tests.infra.reconcile.world import ANY_BAD_RECORDS, POISON, store_of
 from tests.schemas.example_records import CONTRACT, framed
 
-EVENTS, LEDGER, SECURITY, LETTERS = (
+EVENTS, LEDGER, SECURITY, LETTERS, ALERTS = (
     "fleet.registration.events",
     "fleet.certificates",
     "fleet.security-events",
     "fleet.dead-letters",
+    "fleet.alerts",
 )
+ALERT = "01980000-0000-7000-8000-000000000001"
 VIEWS = tuple(view for view in CATALOGUE if view not in OF_UPLOADS)
 OF_ROWS = [view.name for view in VIEWS if isinstance(view, RowProjection)]
 OF_DOCUMENTS = [view.name for view in VIEWS if isinstance(view, KeyedProjection)]
@@ -38,7 +40,7 @@ class World:
     """Three devices: one registered and renewed, one revoked, one that failed; a claim spent; a security event."""
 
     def __init__(self) -> None:
-        self.log, self.registry = MemoryLog({EVENTS: 2, LEDGER: 1, SECURITY: 2, LETTERS: 1}), MemoryRegistry()
+        self.log, self.registry = MemoryLog({EVENTS: 2, LEDGER: 1, SECURITY: 2, LETTERS: 1, ALERTS: 2}), MemoryRegistry()
         self.stores: dict[str, Any] = {view.name: store_of(view) for view in VIEWS}
         for store in self.stores.values():
             store.prepare(1)
@@ -52,6 +54,8 @@ class World:
         self.ledger("TreeHeadSigned")
         self.event(1, "ChallengeFailed", hardware_id="hw-2", attempts_left=0)
         self.write(TopicPartition(SECURITY, 1), "SecurityEventRecorded", subject="hw-9")
+        for name in ("AlertFired", "AlertCommented", "AlertResolved"):
+            self.write(TopicPartition(ALERTS, 1), name, alert_id=ALERT, rule_id="hot")
 
     def certificate(self, partition: int, serial: str, previous: str | None, **about: Any) -> None:
         leaf = {"serial": serial, "leaf_index": int(serial, 16), "previous_serial": previous, "key_hash": b"\1" * 32}
@@ -109,8 +113,9 @@ def test_where_all_is_well_it_is_exact(world: World) -> None:
     # A renewal touches two certificates' documents; a head that was signed touches none.
     assert present == {
         "registrations": 8, "registration_steps": 8, "certificates": 5, "certificate_log": 5, "security_events": 1,
+        "alerts": 3, "incidents": 3,
     }  # fmt: skip
-    assert {"registrations", "certificates"} == set(STATEMENTS) == set(OF_DOCUMENTS)
+    assert {"registrations", "certificates", "alerts"} == set(STATEMENTS) == set(OF_DOCUMENTS)
 
 
 def test_records_that_came_since_do_no_harm(world: World) -> None:
@@ -152,7 +157,9 @@ def _edited(world: World, view: str, key: str, edit: Callable[[dict[str, str]], 
     content[key] = replace(content[key], document=document)
 
 
-@pytest.mark.parametrize(("view", "key"), [("registrations", "hw-0"), ("registrations", "claim-1"), ("certificates", "a1")])
+@pytest.mark.parametrize(
+    ("view", "key"), [("registrations", "hw-0"), ("registrations", "claim-1"), ("certificates", "a1"), ("alerts", ALERT)]
+)
 @pytest.mark.parametrize("spoil", ["lost", "one less", "one more"])
 def test_a_document_that_is_lost_or_counts_wrong(world: World, view: str, key: str, spoil: str) -> None:
     more = {"one less": -1, "one more": 1}.get(spoil)
