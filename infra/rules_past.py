@@ -1,7 +1,9 @@
 """Back-tests and explanations: the past of the log, put before engines that can only read."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from uuid import uuid5
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import cpu_count, get_context
+from typing import NamedTuple
 
 import msgspec
 
@@ -9,18 +11,18 @@ from connectors.whole_log import WholeLog
 from infra import compose
 from infra.rules import Codecs
 from infra.settings import Settings
+from schemas import contract as contracts
 from schemas.alert_messages import ALERTS
 from schemas.log import TopicPartition
 from schemas.messages import Event
 from schemas.partitioner import partition_of
-from schemas.rule_messages import RuleApplied
 from schemas.rule_records import CUTS
-from schemas.rules.document import Rule, canonical
+from schemas.rules.document import Rule
+from streams.rules.applied import applied
 from streams.rules.backtest import SECOND, Past, backtest, made_up
 from streams.rules.cuts import COMMANDS, ORDER, TURNING, Cut, Span, in_order, inputs
 from streams.rules.restore import cut_of
 from streams.rules.rows import TOPICS
-from streams.rules.state import NAMESPACE
 from streams.rules.summary import Difference, Summary, difference, live_events, summary
 from streams.rules.why import Step, explain
 
@@ -48,10 +50,6 @@ class PastLog:
 
     def close(self) -> None:
         self.log.close()
-
-    @property
-    def homes(self) -> range:
-        return range(self._partitions[COMMANDS])
 
     def past(self, partition: int, rules: Sequence[Rule], begins: int, ends: int) -> Past:
         """The cuts that were made from `begins` to `ends`; made up before the first that ever was. What registration and
@@ -118,26 +116,6 @@ class PastLog:
         return found
 
 
-def applied(rules: Sequence[Rule], versions: Mapping[str, int], at: int) -> list[RuleApplied]:
-    """Rules as if they had been applied, each with its version (1 where none is named)."""
-    return [
-        RuleApplied(
-            command_id=(identity := str(uuid5(NAMESPACE, f"backtest/{rule.id}/{rule.digest}"))),
-            correlation_id=identity,
-            actor="backtest",
-            event_id=identity,
-            occurred_at=at,
-            received_at=at,
-            rule_id=rule.id,
-            version=versions.get(rule.id, 1),
-            digest=bytes.fromhex(rule.digest),
-            document=canonical(rule).decode(),
-            mode="live",
-        )
-        for rule in rules
-    ]
-
-
 def warm(rules: Sequence[Rule], codecs: Codecs) -> int:
     """How long before the time in question (microseconds) an engine must begin to know what it would have known."""
     longest = WARM_MICROSECONDS
@@ -157,19 +135,40 @@ def run_backtest(
         RuleFailed: a rule can't be compiled, or fails on what was there.
     """
     begins, ends = between
+    asked = [Asked(settings, tuple(rules), between, dict(versions or {}), partition) for partition in _homes()]
+    with ProcessPoolExecutor(min(len(asked), cpu_count() or 1), get_context("spawn")) as pool:
+        parts = list(pool.map(of_partition, asked))
+    events, live = [event for part in parts for event in part[0]], [event for part in parts for event in part[1]]
+    events.sort(key=lambda event: (event.received_at, event.occurred_at, event.event_id))
+    return BackTested(begins=begins, ends=ends, summary=summary(events, ends), difference=difference(events, live))
+
+
+class Asked(NamedTuple):
+    """A back-test of one partition."""
+
+    settings: Settings
+    rules: tuple[Rule, ...]
+    between: tuple[int, int]
+    versions: dict[str, int]
+    partition: int
+
+
+def of_partition(asked: Asked) -> tuple[list[Event], list[Event]]:
+    """What would have been, and what was live; in a process of its own."""
+    settings, rules, (begins, ends), versions, partition = asked
     past = PastLog(settings)
     try:
         start = max(0, begins - warm(rules, past.codecs))
-        events, live = list[Event](), list[Event]()
-        for partition in past.homes:
-            shown = past.past(partition, rules, start, ends)
-            played = backtest(applied(rules, versions or {}, start), shown, between, past.log, past.codecs.state)
-            events += [one.event for one in played]
-            live += live_events(past.alerts(partition, begins, ends), [rule.id for rule in rules], begins, ends)
+        shown = past.past(partition, rules, start, ends)
+        played = backtest(applied(rules, versions, start), shown, asked.between, past.log, past.codecs.state)
+        live = live_events(past.alerts(partition, begins, ends), [rule.id for rule in rules], begins, ends)
+        return [one.event for one in played], live
     finally:
         past.close()
-    events.sort(key=lambda event: (event.received_at, event.occurred_at, event.event_id))
-    return BackTested(begins=begins, ends=ends, summary=summary(events, ends), difference=difference(events, live))
+
+
+def _homes() -> range:
+    return range(contracts.load().topics[COMMANDS].partitions)
 
 
 def run_why(settings: Settings, rule: Rule, home: str, between: tuple[int, int], version: int = 1) -> list[Step]:
@@ -178,7 +177,7 @@ def run_why(settings: Settings, rule: Rule, home: str, between: tuple[int, int],
     begins, ends = between
     past = PastLog(settings)
     try:
-        partition = partition_of(home.encode(), len(past.homes))
+        partition = partition_of(home.encode(), len(_homes()))
         start = max(0, begins - warm([rule], past.codecs))
         shown = past.past(partition, [rule], start, ends)
         steps = explain(applied([rule], {rule.id: version}, start)[0], home, ends, shown, past.log, past.codecs.state)

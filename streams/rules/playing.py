@@ -1,6 +1,7 @@
 """The rows, commands and timers of a run that matter, one by one and cut by cut."""
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ class Player:
                 self._entry(cut, heapq.heappop(run.entries))
             self._fire(cut)
             due = [when for when in (self._state.timers.next(), self._state.lifecycle.due()) if when is not None]
-            following = [int(np.searchsorted(self._clocks, min(due), side="left"))] if due else []
+            following = [bisect_left(self._clocks, min(due))] if due else []
             following += [] if (entry := run.next_cut()) is None else [entry]
             cut = max(cut + 1, min(following, default=len(run.cuts)))
 
