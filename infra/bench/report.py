@@ -23,6 +23,7 @@ TITLES = {
     "as-of": "As of a time: one device",
     "ledger": "Ledger: the tree and its proofs",
     "rules": "Rules: evaluation",
+    "rules-backtest": "Rules: a day tested in hindsight",
     "rebuild": "Rebuild: log to a new version",
     "transport": "Transport: what TLS costs",
 }
