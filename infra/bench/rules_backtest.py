@@ -31,9 +31,9 @@ EXPRESSIONS = ("temperature > 100.0", 'avg(temperature, "5m") > 95.0')
 
 ABOUT = """\
 A back-test of a day of 1,000 devices, each with a reading every ten seconds: 8.64 million records of Avro are decoded, put
-to one rule with `for: 2m` and played in 86,400 cuts for each of six partitions, in two processes. Readings in a second of two
-cores, from the processor time of both; making the day up does not count. The limit is what a day in 60 seconds takes. The
-other rule is over a window of five minutes."""
+to one rule with `for: 2m` and played in 86,400 cuts for each of six partitions, in two processes. Readings in a second of
+two cores, from the processor time of both; making the day up does not count. The limit is what a day in 60 seconds takes.
+The other rule is over a window of five minutes."""
 
 
 def run(seconds: float) -> dict[str, Any]:

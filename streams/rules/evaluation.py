@@ -70,15 +70,14 @@ class RuleSet:
         return [(each.raised.item(), each.cleared.item()) for each in self._evaluated(frame, idle=True)]
 
     def _evaluated(self, frame: pl.DataFrame, idle: bool) -> list[Evaluated]:
-        # A label that no device has, or a field of another record type of the topic, is a column that is not there.
-        missing = {name: kind for rule in self.rules for name, kind in rule.columns.items() if name not in frame.columns}
-        frame = frame.with_columns(pl.lit(None, DTYPES.get(kind, pl.Null())).alias(name) for name, kind in missing.items())
+        frame = _fitted(frame, {name: kind for rule in self.rules for name, kind in rule.columns.items()})
         placed = layout(frame[KEY], frame[AT], frame[RECEIVED])
         late_of = {} if idle else self._late(frame, placed)
         found: list[Evaluated] = [_nothing()] * len(self.rules)
         for since in dict.fromkeys(rule.since for rule in self.rules):
             those = {place: rule for place, rule in enumerate(self.rules) if rule.since == since}
-            whole = frame.with_columns(self._call_columns(frame, placed, list(those.values()), idle))
+            called = self._call_columns(frame, placed, list(those.values()), idle)
+            whole = frame.with_columns(called) if called else frame
             columns, failures = _columns(whole, those)
             for place, rule in those.items():
                 unclear, before = late_of.get(_relevance(rule), (None, None))
@@ -93,8 +92,7 @@ class RuleSet:
             if name not in found:
                 relevant = np.ones(frame.height, bool)
                 if rule.relevant:
-                    has = pl.any_horizontal(pl.col(column).is_not_null() for column in rule.relevant)
-                    relevant = frame.select(has).to_series().to_numpy()
+                    relevant = np.any([frame[column].is_not_null().to_numpy() for column in rule.relevant], axis=0)
                 before = late(self.windows.newest.setdefault(name, {}), placed, relevant)
                 out = before | ~relevant
                 found[name] = (pl.Series(out) if out.any() else None, pl.Series(before) if before.any() else None)
@@ -125,6 +123,16 @@ class RuleSet:
             if not idle:
                 keep(kept, placed, merged, valid, self._horizons[series])
         return columns
+
+
+def _fitted(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
+    """The frame with all columns that are asked for, of the types that expressions are for. A label that no device has, or a
+    field of another record type of the topic, is a column that is not there."""
+    schema = frame.schema
+    wanted = {name: DTYPES.get(kind) for name, kind in columns.items()}
+    missing = [pl.lit(None, dtype or pl.Null()).alias(name) for name, dtype in wanted.items() if name not in schema]
+    others = [pl.col(name).cast(dtype) for name, dtype in wanted.items() if dtype and schema.get(name, dtype) != dtype]
+    return frame.with_columns(*missing, *others) if missing or others else frame
 
 
 NOT_CARRIED = (dialect.DISTANCE, dialect.ABSENT_FOR)

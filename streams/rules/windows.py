@@ -73,7 +73,8 @@ def compute(
     starts: dict[int, Ints] = {}
     for each in asked:
         if each.span not in starts:
-            starts[each.span] = _starts(series, layout, each.span)
+            since = layout.at[series.asking] - each.span
+            starts[each.span] = _starts(series, layout.codes[series.asking], since, len(layout.devices))
         found[each] = _aggregated(each.function, series, starts[each.span], len(layout.at))
     return found, series
 
@@ -83,13 +84,15 @@ def keep(kept: Kept, layout: Layout, series: _Sorted, valid: Bools, horizon: int
     bounds = np.searchsorted(series.codes, np.arange(len(layout.devices) + 1))
     newest = np.full(len(layout.devices), -1, np.int64)
     np.maximum.at(newest, layout.codes[valid], layout.received[valid])
-    for code in np.flatnonzero(newest >= 0).tolist():
+    touched = np.flatnonzero(newest >= 0)
+    ends = bounds[touched + 1]
+    starts = np.maximum(_starts(series, touched, series.at[ends - 1] - horizon, len(newest)), ends - MOST_READINGS)
+    for code, seen, first, end in zip(*(each.tolist() for each in (touched, newest[touched], starts, ends)), strict=True):
         device = layout.devices[code]
-        low, high = int(bounds[code]), int(bounds[code + 1])
-        at = series.at[low:high]
-        first = max(int(np.searchsorted(at, at[-1] - horizon, "right")), len(at) - MOST_READINGS)
-        seen = max(int(newest[code]), kept[device].seen if device in kept else -1)
-        kept[device] = Readings(at[first:].copy(), series.values[low + first : high].copy(), seen)
+        before = kept.get(device)
+        seen = seen if before is None else max(seen, before.seen)
+        # Copies: a slice would keep the whole frame's readings in memory.
+        kept[device] = Readings(series.at[first:end].copy(), series.values[first:end].copy(), seen)
 
 
 def _sorted(kept: Mapping[str, Readings], layout: Layout, values: Floats, valid: Bools) -> _Sorted:
@@ -116,14 +119,13 @@ def _sorted(kept: Mapping[str, Readings], layout: Layout, values: Floats, valid:
     )
 
 
-def _starts(series: _Sorted, layout: Layout, span: int) -> Ints:
-    """Where the window of each row begins, in the order of `series.asking`."""
-    codes, since = layout.codes[series.asking], layout.at[series.asking] - span
-    if not len(series.at):
+def _starts(series: _Sorted, codes: Ints, since: Ints, devices: int) -> Ints:
+    """Where the elements of devices (places, of so many) begin that are after a time."""
+    if not len(series.at) or not len(since):
         return np.zeros(len(since), np.int64)
     base = min(int(since.min()), int(series.at.min()))
     width = max(int(since.max()), int(series.at.max())) - base + 1
-    if width * len(layout.devices) < 2**62:
+    if width * devices < 2**62:
         keys, wanted = series.codes * width + (series.at - base), codes * width + (since - base)
     else:  # times that lie too far apart for one number with the device: their ranks do not
         times = np.unique(np.concatenate((series.at, since)))
