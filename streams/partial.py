@@ -66,8 +66,8 @@ def keys_of(projection: Projection, asked: Asked) -> tuple[str, ...]:
             raise Refused(f"{name}: a document is of a {projection.key}, not of a device; name it with --key")
         return tuple(dict.fromkeys((*asked.devices, *asked.keys)))
     raise Refused(
-        f"{name}: rows can't be taken out and put back in one step, readers would see them missing or doubled in "
-        "between; rebuild all, beside the live version"
+        f"{name}: of a view of rows only the records that were corrected are made anew by themselves (fleetlog dlq "
+        "redrive); rebuild all, beside the live version"
     )
 
 

@@ -22,6 +22,7 @@ TITLES = {
     "decider": "Registration: decisions",
     "as-of": "As of a time: one device",
     "ledger": "Ledger: the tree and its proofs",
+    "proof": "Proof: hashes while folding",
     "rules": "Rules: evaluation",
     "rebuild": "Rebuild: log to a new version",
     "transport": "Transport: what TLS costs",
@@ -30,9 +31,9 @@ TITLES = {
 HEAD = """\
 # Benchmarks
 
-Written by `fleetlog bench all --write docs/benchmarks.md`; each section names the command that made it. Figures depend on
-the machine and on what else it does: compare the ratios, which come from one run on one machine. A ratio is ours divided
-by the other's rate.
+Written by `fleetlog bench NAME --write docs/benchmarks.md` (`all`: every section); each section names the command that made
+it, when, and on what. Figures depend on the machine and on what else it does: compare the ratios, which come from one run on
+one machine. A ratio is ours divided by the other's rate.
 """
 
 
@@ -124,13 +125,14 @@ def text(result: Mapping[str, Any]) -> str:
     return "\n".join([f"{TITLES.get(figures.bench, figures.bench)}, {figures.unit}", *lines])
 
 
-def section(result: Mapping[str, Any], command: str) -> str:
+def section(result: Mapping[str, Any], command: str, today: date) -> str:
     """One bench as a section of docs/benchmarks.md; `command` is what made the figures."""
+    where = f"{today.isoformat()}, {os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}"
     figures = parse(result)
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows(figures))
     parts = [
         f"## {TITLES.get(figures.bench, figures.bench)}",
-        f"`{command}`",
+        f"`{command}` ({where})",
         figures.about,
         f"| | {figures.unit} | ours / theirs | target |\n| --- | ---: | ---: | --- |\n{table}",
         _details(figures.detail),
@@ -145,7 +147,17 @@ def _details(detail: Mapping[str, Any]) -> str:
     return "; ".join(shown).replace("_", " ")
 
 
-def document(results: Iterable[tuple[Mapping[str, Any], str]], today: date) -> str:
-    """docs/benchmarks.md from results, each with the command that made it."""
-    where = f"{today.isoformat()}, {os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}."
-    return "\n".join([HEAD, where + "\n", *(section(result, command) for result, command in results)])
+def document(results: Iterable[tuple[Mapping[str, Any], str]], today: date, before: str = "") -> str:
+    """docs/benchmarks.md from results, each with the command that made it. `before`: the page as it is; its sections of
+    other benches stay, those of the same are replaced where they stand, new ones come last."""
+    kept = _sections(before)
+    for result, command in results:
+        made = section(result, command, today)
+        kept[made.split("\n", 1)[0]] = made
+    return "\n".join([HEAD, *kept.values()])
+
+
+def _sections(page: str) -> dict[str, str]:
+    """The sections of a page, by their heading."""
+    found = (f"## {part.rstrip()}\n" for part in f"\n{page}".split("\n## ")[1:])
+    return {part.split("\n", 1)[0]: part for part in found}

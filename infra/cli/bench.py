@@ -134,7 +134,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--storm", type=int, default=0, metavar="N", help="registration: N devices register at once, too")
     command.add_argument("--records", type=int, default=0, metavar="N", help="rebuild: from so many records")
     command.add_argument("--json", action="store_true", help="print the figures as JSON")
-    command.add_argument("--write", metavar="FILE", help="also write them to FILE as Markdown (docs/benchmarks.md)")
+    command.add_argument("--write", metavar="FILE", help="also into FILE, Markdown; other sections there stay")
 
 
 def _measured(options: argparse.Namespace, name: str, seconds: float) -> tuple[dict[str, Any], str]:
@@ -174,5 +174,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         results = [result for result, _ in done]
         print_json(results if options.name == "all" else results[0])
     if options.write:
-        Path(options.write).write_text(report.document(done, date.today()), "utf-8")
+        page = Path(options.write)
+        before = page.read_text("utf-8") if page.exists() else ""
+        page.write_text(report.document(done, date.today(), before), "utf-8")
     return 0

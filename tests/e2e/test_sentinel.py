@@ -13,16 +13,17 @@ from tests.e2e.test_proof import VIEW, drift, fleetlog, some_key, verify
 from tests.shared_stack import SharedStack
 
 pytestmark = pytest.mark.stack
-SECONDS = 90.0
+SECONDS = 240.0  # many times as long as an idle machine takes: a share of a busy one is little
 
 
 @pytest.fixture(scope="module")
 def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    settings = Settings(sentinel_heal=1, snapshot_seconds=0)
+    settings = Settings(sentinel_heal=1, snapshot_seconds=0, views=VIEW)
     with shared_stack.lend(tmp_path_factory.mktemp("sentinel"), settings=settings) as running:
         run = fleetlog(running, "simulate", "--for", "3s", "--devices", "20", "--seed", "7")
         assert run.returncode == 0, run.stdout + run.stderr
-        assert fleetlog(running, "reconcile", "--wait", "60s").returncode == 0
+        with redis.Redis.from_url(running.settings.redis) as client:
+            until("all is folded", lambda: client.exists(f"{VIEW}:v1:positions") and verify(running, VIEW)["keys"] == 20)
         yield running
 
 
@@ -43,22 +44,19 @@ def said(stack: Stack, kind: type) -> list[str]:
     return [one.key for one in drift(stack) if isinstance(one, kind)]
 
 
-def test_a_flipped_byte_and_a_foreign_document_are_found_told_and_healed(stack: Stack, documents: redis.Redis) -> None:
+def test_a_flipped_byte_is_found_told_and_healed(stack: Stack, documents: redis.Redis) -> None:
     assert stack.settings.sentinel_share == Settings().sentinel_share
     key = some_key(documents, 3)
     name = f"{VIEW}:v1:doc:{key}"
     before = documents.hgetall(name)
     seen = before[b"last_seen"]
-    documents.hset(f"{VIEW}:v1:doc:foreign", "count.telemetry", "1")
     documents.hset(name, "last_seen", seen[:-1] + bytes([seen[-1] ^ 1]))
-    until("both are healed", lambda: {key, "foreign"} <= set(said(stack, DriftHealed)))
-    assert {key, "foreign"} <= set(said(stack, DriftFound))
+    until("it is healed", lambda: key in said(stack, DriftHealed))
     after = documents.hgetall(name)
     assert after.pop(b"_revision") != before.pop(b"_revision")
     assert after == before
-    assert not documents.exists(f"{VIEW}:v1:doc:foreign")
     assert verify(stack, VIEW)["differing"] == []
-    assert len(said(stack, DriftFound)) == len(set(said(stack, DriftFound))), "said once"
+    assert said(stack, DriftFound) == said(stack, DriftHealed) == [key], "said once"
 
 
 def test_a_record_that_is_corrected_meanwhile_is_neither_drift_nor_healed_back(stack: Stack, documents: redis.Redis) -> None:
@@ -73,4 +71,3 @@ def test_a_record_that_is_corrected_meanwhile_is_neither_drift_nor_healed_back(s
     time.sleep(5)  # some rounds of hashes, of which none may find anything
     assert verify(stack, VIEW)["differing"] == []
     assert len(drift(stack)) == found
-    assert fleetlog(stack, "reconcile", "--wait", "30s").returncode == 0

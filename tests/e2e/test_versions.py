@@ -203,7 +203,7 @@ def _building(store: Any) -> int:
         (("pause", "telemetry"), 1, "no version is unfinished"),
         (("diff", "telemetry", "98", "99"), 1, "there is no version 98"),
         (("drop", "telemetry", "99"), 1, "there is no version 99"),
-        (("rebuild", "telemetry", "--from", "2026-01-01"), 1, "rows can't be taken out and put back"),
+        (("rebuild", "telemetry", "--from", "2026-01-01"), 1, "of a view of rows only the records that were corrected"),
         (("rebuild", "device_state", "--tenant", "ada"), 1, "records name no tenant"),
         (("rebuild", "device_state", "--processes", "0"), 1, "--processes is 0"),
     ],

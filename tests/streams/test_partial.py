@@ -123,8 +123,8 @@ def test_documents_that_change_at_every_try_are_named() -> None:
     [
         ("device_state", Asked(tenant="ada"), "records name no tenant"),
         ("telemetry", Asked(tenant="ada"), "records name no tenant"),
-        ("telemetry", Asked(devices=("d",)), "telemetry: rows can't be taken out and put back in one step"),
-        ("telemetry", Asked(start="-2h"), "telemetry: rows can't be taken out and put back in one step"),
+        ("telemetry", Asked(devices=("d",)), "telemetry: of a view of rows only the records that were corrected"),
+        ("telemetry", Asked(start="-2h"), "telemetry: of a view of rows only the records that were corrected"),
         ("device_state", Asked(stop="5"), "device_state: a document is made of all its records"),
         (
             "certificates",

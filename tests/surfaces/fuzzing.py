@@ -67,7 +67,16 @@ def fuzz(
 
 def of_registration(item: Mapping[str, Any]) -> bool:
     """Whether a path of a document is one of registration."""
-    return any("registration" in operation.get("tags", ()) for operation in item.values())
+    return _tagged(item, "registration")
+
+
+def of_alerting(item: Mapping[str, Any]) -> bool:
+    """Whether a path of a document is one of rules and alerts."""
+    return _tagged(item, "alerting")
+
+
+def _tagged(item: Mapping[str, Any], tag: str) -> bool:
+    return any(tag in operation.get("tags", ()) for operation in item.values())
 
 
 def _dictionary(name: str, values: Sequence[str | int]) -> str:

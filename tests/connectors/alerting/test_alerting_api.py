@@ -1,6 +1,6 @@
 """Rules and alerts over HTTP: what is asked is passed on as it was meant, to administrators alone; faults say where."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -9,100 +9,14 @@ import msgspec
 import pytest
 
 from connectors.alerting.documents import AlertList, AlertWithEvents, RuleList, RuleVersion, SilenceList
-from connectors.alerting.port import Json, NotAllowed, NotThere, RuleChange, Wrong
+from connectors.alerting.port import NotAllowed, NotThere, RuleChange, Wrong
 from connectors.ingress.access import Access, Rights
 from connectors.ports import Away, Busy
-from infra.alerting import telling
-from schemas.rule_messages import RULE_EVENTS
-from streams.alerts.listing import listed as alerts_listed
-from streams.rulebook.listing import listed as rules_listed
+from tests.connectors.alerting.fake_desk import FakeDesk
 from tests.connectors.ingress.fakes import FakeRegistry
 from tests.connectors.ingress.served import CONTRACT, KEY, Around, Served, key_of, new_log, options, principal, serving_with
-from tests.streams.alerts.stage import Stage, rule_of
-from tests.streams.rulebook.book import DAY, Book, wanted
 
 OTHERS = [principal("alice", fleet="user"), principal("reader", read=("fleet.*",)), principal("station")]
-
-
-def rule_book() -> Book:
-    book = Book()
-    book.apply(wanted("hot"))
-    book.apply(wanted("hot", severity="critical"), mode="shadow")
-    book.silence("night", 0, DAY)
-    return book
-
-
-class FakeDesk:
-    """Keeps what it is asked; `fault` is what it answers with, where there is one. What it tells is told of real events."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[Any, ...]] = []
-        self.fault: Exception | None = None
-        self.book = rules_listed(rule_book().events)
-        on = Stage()
-        on.apply(rule_of())
-        on.signal("fired")
-        self.events = on.said
-        self.alert_listed = alerts_listed(on.said)
-
-    def _asked(self, *what: Any) -> None:
-        self.asked.append(what)
-        if self.fault is not None:
-            raise self.fault
-
-    def rules(self) -> list[Json]:
-        self._asked("rules")
-        return [telling.rule_standing(one) for one in self.book.rules.values()]
-
-    def rule(self, rule_id: str, version: int | None) -> Json:
-        self._asked("rule", rule_id, version)
-        standing = self.rules()
-        return {"rule_id": rule_id, "version": 2, "document": standing[0]["document"], "standing": standing}
-
-    def history(self, rule_id: str) -> list[Json]:
-        self._asked("history", rule_id)
-        return [{"event": "RuleApplied", "at": "2026-01-01T00:00:00Z", "actor": "owner", "position": f"{RULE_EVENTS}/0/1"}]
-
-    def apply(self, change: RuleChange, actor: str) -> list[Json]:
-        self._asked("apply", change, actor)
-        return [{"event": "RuleApplied", "rule_id": change.rule_id}]
-
-    def disable(self, rule_id: str, mode: str | None, comment: str | None, actor: str) -> list[Json]:
-        self._asked("disable", rule_id, mode, comment, actor)
-        return [{"event": "RuleUnchanged"}]
-
-    def backtest(self, document: bytes, begins: str, ends: str) -> Json:
-        self._asked("backtest", document, begins, ends)
-        numbers = {"incidents": 1, "open": 0, "notifications": 2, "flaps": 0, "firing_seconds": 1.5}
-        return {"begins": begins, "ends": ends, **numbers, "top": [], "difference": {}}
-
-    def alerts(self, wanted: Mapping[str, str]) -> list[Json]:
-        self._asked("alerts", dict(wanted))
-        return [telling.alert(one) for one in self.alert_listed.values()]
-
-    def alert(self, alert_id: str) -> Json:
-        self._asked("alert", alert_id)
-        (one,) = self.alert_listed.values()
-        return {**telling.alert(one), "events": []}
-
-    def tell(self, what: str, alert_id: str, given: Mapping[str, Any], actor: str) -> Json:
-        self._asked("tell", what, alert_id, dict(given), actor)
-        return {"event": "AlertAcknowledged"}
-
-    def silences(self) -> list[Json]:
-        self._asked("silences")
-        return [telling.silence_standing(one, one.starts_at) for one in self.book.silences.values()]
-
-    def silence(self, silence_id: str, given: Mapping[str, Any], actor: str) -> Json:
-        self._asked("silence", silence_id, dict(given), actor)
-        return {"event": "SilenceCreated"}
-
-    def end_silence(self, silence_id: str, actor: str) -> Json:
-        self._asked("end_silence", silence_id, actor)
-        return {"event": "SilenceEnded"}
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 World = tuple[Served, FakeDesk]

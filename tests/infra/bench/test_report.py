@@ -1,6 +1,8 @@
 """What a bench found, in every form it is shown in."""
 
+import re
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -80,8 +82,10 @@ def test_numbers_have_three_digits_or_are_whole(value: float, shown: str) -> Non
 
 
 def test_a_section_shows_the_command_the_table_and_the_plain_details() -> None:
-    made = section(figures().result(), "fleetlog bench carrier --seconds 80")
-    assert made.startswith("## Carrier: log to view\n\n`fleetlog bench carrier --seconds 80`\n\nWhat is measured.\n")
+    made = section(figures().result(), "fleetlog bench carrier --seconds 80", date(2026, 3, 1))
+    head, made_by, about, *_ = made.split("\n\n")
+    assert (head, about) == ("## Carrier: log to view", "What is measured.")
+    assert made_by.startswith("`fleetlog bench carrier --seconds 80` (2026-03-01, ")
     assert "| quick | 200 | 1.5 | at least 2: missed |" in made
     assert made.endswith("\nrounds 3\n")
     assert "9.0" not in made, "the rates of single rounds are for --json"
@@ -96,3 +100,22 @@ def test_the_page_has_a_section_for_each_bench_and_says_when_and_where() -> None
     assert (
         page.index("## Carrier") < page.index("`first command`") < page.index("## Decoding") < page.index("`second command`")
     )
+
+
+def test_a_page_keeps_the_sections_of_other_benches_as_they_are() -> None:
+    day, later = date(2026, 3, 1), date(2026, 4, 1)
+    before = document([({"bench": name, "ours": 1.0}, f"old {name}") for name in ("carrier", "decode", "sink")], day)
+    page = document([({"bench": name, "ours": 2.0}, f"new {name}") for name in ("decode", "proof")], later, before)
+    found = re.findall(r"^## (.*)\n\n`(.*)` \((\S+),", page, re.MULTILINE)
+    assert found == [
+        ("Carrier: log to view", "old carrier", "2026-03-01"),
+        ("Decoding", "new decode", "2026-04-01"),
+        ("Sink: log to ClickHouse", "old sink", "2026-03-01"),
+        ("Proof: hashes while folding", "new proof", "2026-04-01"),
+    ]
+    assert document([], later, page) == page
+
+
+def test_a_page_of_before_sections_said_when_is_taken_over() -> None:
+    page = Path(__file__).parents[3].joinpath("docs/benchmarks.md").read_text("utf-8")
+    assert document([], date(2026, 3, 1), page) == page, "or writing one section would change the others"
