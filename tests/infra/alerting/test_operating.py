@@ -181,3 +181,9 @@ def test_the_same_over_http(stack: Stack) -> None:
             service.tell("ack", "ffff", {}, "owner")
     finally:
         service.close()
+
+
+def test_all_commands_about_rules_were_decided_once(fleetlog: Fleetlog) -> None:
+    rules = fleetlog("decider", "verify", "--json").json["deciders"]["rules"]
+    assert rules["commands"] > 0
+    assert (rules["differing"], rules["missing"], rules["undecided"]) == ([], [], 0)

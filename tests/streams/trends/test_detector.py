@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.trends.detection import NOT_A_NUMBER, NOT_NEWER, Verdict
-from streams.trends.detector import SeasonalDetector, last_seen, scores_of
+from streams.trends.detector import SeasonalDetector, last_seen
 from streams.trends.scoring import PROFILES, Scored, evaluate
 from streams.trends.state import WIDTH, packed
+from tests.streams.trends.compare import ours, rolling
 from tests.streams.trends.generated import FOR_CHOOSING, HELD_OUT, START, labelled
 
 STEP = 300_000_000  # five minutes
@@ -174,15 +175,6 @@ def test_a_setting_out_of_range_is_refused() -> None:
         SeasonalDetector(colour="red")
 
 
-def rolling(values: np.ndarray, width: int = 200) -> np.ndarray:
-    """A peer: distance from the mean of the rows before, in their standard deviations."""
-    scores = np.zeros(len(values))
-    for row in range(20, len(values)):
-        past = values[max(0, row - width) : row]
-        scores[row] = abs(values[row] - past.mean()) / (past.std() + 1e-9)
-    return scores
-
-
 @pytest.mark.parametrize("kinds", [FOR_CHOOSING, HELD_OUT], ids=["kinds-it-was-chosen-on", "kinds-held-out"])
 def test_it_beats_a_rolling_z_score_at_its_own_threshold(kinds: tuple) -> None:
     """The peer may choose its threshold with hindsight.
@@ -190,12 +182,7 @@ def test_it_beats_a_rolling_z_score_at_its_own_threshold(kinds: tuple) -> None:
     The detector uses its default. Seeds are not those it was chosen on.
     """
     corpus = [labelled(kind, seed) for kind in kinds for seed in (500, 501)]
-    longest = max(len(series.values) for series in corpus)
-    at, values = np.zeros((longest, len(corpus)), dtype=np.int64), np.full((longest, len(corpus)), np.nan)
-    for place, series in enumerate(corpus):
-        at[: len(series.at), place], values[: len(series.at), place] = series.at, series.values
-    scores = scores_of(at, values)
-    ours = [Scored(scores[: len(series.at), place], series.windows) for place, series in enumerate(corpus)]
+    found = [Scored(scores, series.windows) for scores, series in zip(ours(corpus), corpus, strict=True)]
     peers = [Scored(rolling(series.values), series.windows) for series in corpus]
     profile = PROFILES["standard"]
-    assert evaluate(ours, profile, threshold=0.5).score > evaluate(peers, profile).score
+    assert evaluate(found, profile, threshold=0.5).score > evaluate(peers, profile).score
