@@ -67,7 +67,8 @@ def _open(making: Making, signal: Signal, version: int, annotate: Annotate) -> N
 
 def _filled(rule: Rule, signal: Signal, annotate: Annotate) -> dict[str, Any]:
     """What an alert says to people: labels, annotations and the value."""
-    grouped = msgspec.json.decode(signal.group, type=dict[str, str]) if signal.group else {}
+    named = msgspec.json.decode(signal.group, type=dict[str, Any]) if signal.group else {}
+    grouped = {name: str(value) for name, value in named.items() if value is not None}
     fields = {**signal.fields, "value": signal.value}
     return {
         "labels": _json({**grouped, **rule.labels}),
