@@ -10,6 +10,7 @@ from types import TracebackType
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from connectors.kafka_ends import KafkaEnds
 from connectors.kafka_log import AWAY
 from connectors.kafka_retention import KafkaRetention
 from connectors.ports import Away
@@ -32,7 +33,9 @@ class KafkaRewriter:
         self._servers, self._source, self._seconds = bootstrap_servers, source, seconds
         self._plain: Producer | None = None
         self._transactional: Producer | None = None
+        self._ends: KafkaEnds | None = None
         self._at = 0
+        self._marker_awaited = False
         self._wrong: list[str] = []
         self._failed: list[KafkaError] = []
 
@@ -44,11 +47,14 @@ class KafkaRewriter:
             if producer is not None:
                 producer.purge()
                 producer.flush(1)
+        if self._ends is not None:
+            self._ends.close()
 
     def take(self, step: Step) -> None:
         """Take a step; returns when the broker has it."""
         match step:
             case Plain(records):
+                self._await_marker()
                 self._produce(self._outside(), records)
                 self._flushed(self._outside())
             case Committed(records):
@@ -56,6 +62,7 @@ class KafkaRewriter:
             case Aborted(count):
                 self._transaction(lambda producer: self._fill(producer, count), commit=False)
             case Forgotten():
+                self._await_marker()
                 self._fill(self._outside(), 1)
                 self._flushed(self._outside())
                 KafkaRetention(self._servers).delete({self._source: 1})
@@ -92,6 +99,21 @@ class KafkaRewriter:
         else:
             self._answered(lambda one: one.abort_transaction(self._seconds), producer)
         self._at += 1
+        self._marker_awaited = True
+
+    def _await_marker(self) -> None:
+        """The end of a transaction is answered before its marker is in the partition, and only a producer of transactions
+        is made to wait for it: another one's records would take its place."""
+        if not self._marker_awaited:
+            return
+        if self._ends is None:
+            self._ends = KafkaEnds(self._servers)
+        until = time.monotonic() + self._seconds
+        while (end := self._ends.end_of(self._source)) < self._at:
+            if time.monotonic() > until:
+                raise Away(f"{self._source}: ends at {end}, and not at {self._at}, behind a transaction's marker")
+            time.sleep(0.005)
+        self._marker_awaited = False
 
     def _produce(self, producer: Producer, records: Records) -> None:
         columns = records.offsets, records.timestamps, records.keys, records.headers, records.values
