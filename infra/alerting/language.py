@@ -4,14 +4,20 @@ from infra.alerting.files import Check
 from schemas import contract as contracts
 from schemas.rules.document import Rule
 
+NOT_EVALUATED = ("fleet", "trend")
+
 
 def check() -> Check:
-    """What raises BadRule for a rule whose expressions or templates are wrong, by the contract as it is now."""
+    """What raises BadRule for a rule whose expressions or templates are wrong, by the contract as it is now, or of an input
+    that the engine does not evaluate: it would be taken, and never fire."""
+    from schemas.rules.reading import BadRule
     from streams.rules.compiled import compile_rule
 
     contract = contracts.load()
 
     def checked(rule: Rule) -> None:
         compile_rule(rule, contract)
+        if rule.input in NOT_EVALUATED:
+            raise BadRule(f"input: rules of input {rule.input} can't be turned on: the engine does not evaluate them yet")
 
     return checked

@@ -144,7 +144,6 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     channels: Annotated[tuple[Text, ...], Meta(max_length=16)] = ()
     repeat_every: Duration | None = None
     escalate: Annotated[tuple[Escalation, ...], Meta(max_length=8)] = ()
-    inhibited_by: Annotated[tuple[RuleId, ...], Meta(max_length=32)] = ()
     flapping: Flapping | None = None
     maintenance: Annotated[tuple[Maintenance, ...], Meta(max_length=32)] = ()
     aggregate: Aggregate | None = None

@@ -32,7 +32,6 @@ channels: [on-call]
 repeat_every: 4h
 escalate:
 - {after: 15m, channels: [boss]}
-inhibited_by: [site-down]
 flapping: {changes: 4, within: 20m}
 maintenance:
 - {days: [sun], at: "23:30", for: 2h}

@@ -1,0 +1,22 @@
+"""What is checked of a rule before it is turned on."""
+
+import pytest
+
+from infra.alerting.language import check
+from schemas.rules.reading import BadRule, read
+
+AGGREGATE = """
+id: failures
+input: fleet
+aggregate: {of: registration, window: 1h, measures: {begun: {count: "record == 'SessionOpened'"}}}
+when: begun > 10
+"""
+
+
+def test_a_rule_that_would_never_fire_is_refused() -> None:
+    with pytest.raises(BadRule, match="input: rules of input fleet can't be turned on"):
+        check()(read(AGGREGATE))
+
+
+def test_a_rule_that_fires_is_taken() -> None:
+    check()(read("id: hot\ninput: telemetry\nwhen: temperature > 100\n"))
