@@ -35,6 +35,8 @@ AWAY = frozenset(
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NETWORK_EXCEPTION,
+        KafkaError.FENCED_LEADER_EPOCH,  # a broker has come back: the client knows its leader of before
+        KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.BROKER_NOT_AVAILABLE,
     }
 )

@@ -31,6 +31,7 @@ class RulesReader(Reader, Protocol):
     """What is needed of the reader of commands (connectors.kafka_commands)."""
 
     def membership(self, sources: Iterable[TopicPartition]) -> Any: ...
+    def committed(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]: ...
 
 
 class RulesMonitor(Troubled, Protocol):
@@ -72,6 +73,9 @@ class LiveRules(Carried[RulesReader]):
 
     def _start_of(self, sources: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         starting = list(sources)
+        # Away while a transaction with their offsets is open: whoever had them may be about to commit another cut, of which
+        # no record needs to have come to the log yet.
+        self.reader.committed(starting)
         starts = self._runner.start(starting)
         self._started(starting)
         return starts
