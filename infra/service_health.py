@@ -1,4 +1,4 @@
-"""Reports on a process's own health, from settings. Without infra.compose: an ingress has no need of the 50 MB that it brings."""
+"""Reports on a process's own health. Without infra.compose: an ingress has no need of the 50 MB that it brings."""
 
 from functools import partial
 
