@@ -78,7 +78,7 @@ class RulesRunner:
         self._quiet = 0
         self._behind: set[TopicPartition] | None = None
         self._assigned_anew = False
-        self._confirmed: set[int] = set()
+        self._confirmed, self._idle = set[int](), set[int]()
         self._lock = Lock()
 
     # --- ownership ----------------------------------------------------------------------------------------------------
@@ -95,6 +95,7 @@ class RulesRunner:
             for source in sources:
                 self._forget(source.partition)
                 self._confirmed.discard(source.partition)
+                self._idle.discard(source.partition)
                 starts[source] = self._started(source)
             self._assigned_anew = True
             return starts
@@ -112,13 +113,14 @@ class RulesRunner:
         return standing.engine.state.positions.get(source, 0)
 
     def keep_only(self, partitions: Iterable[int]) -> None:
-        """The others are not this process's any more; one that was just started, and is not read yet, is."""
+        """The others are not this process's any more. One that was just started may be read soon, and may have gone again:
+        until it is among them, nothing is done for it."""
         kept = set(partitions)
         with self._lock:
             for partition in [one for one in self.owned() if one not in kept and one in self._confirmed]:
                 self._forget(partition)
                 self._assigned_anew = True
-            self._confirmed = kept
+            self._confirmed, self._idle = kept, set(self.owned()) - kept
 
     def _forget(self, partition: int) -> None:
         self._standings.pop(partition, None)
@@ -156,7 +158,7 @@ class RulesRunner:
                 self._assign()
             self._take(self._sources.take(seconds))
             self._counts, self._behind, written = Counts(), None, []
-            for partition in self.owned():
+            for partition in sorted({*self.owned()} - self._idle):
                 found = self._step(partition)
                 if found is not None:
                     self._unwritten.append(found)
