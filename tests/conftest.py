@@ -18,6 +18,11 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("fleetlog")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes are named by their number: they may hold a time (gzip's do), and parallel runs must agree about the names of the tests."""
+    return f"{len(val)}-bytes" if isinstance(val, bytes) else None
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     """After the fixtures of the module have ended, which may be lent something by the folder's."""
