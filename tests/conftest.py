@@ -19,7 +19,7 @@ def pytest_configure() -> None:
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """Bytes are named by their number: they may hold a time (gzip's do), and parallel runs must agree about the names of the tests."""
+    """Bytes are named by their number: they may hold a time (gzip's do), and parallel runs must agree about the names."""
     return f"{len(val)}-bytes" if isinstance(val, bytes) else None
 
 
