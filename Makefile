@@ -18,16 +18,19 @@ DEV := $(VENV)/dev.stamp
 JARS := $(VENV)/jars.stamp
 CLIENTS := $(VENV)/clients.stamp
 AUTHORITY := $(VENV)/authority.stamp
+# PyFlink's own environment: its pins hold others back.
+FLINK_VENV := .venv-flink
+FLINK := $(FLINK_VENV)/flink.stamp
 PROCESSES := 2
 # A choice may leave one of the two runs of the tests without any (exit code 5).
 NONE_IS_FINE = $(if $(ARGS),|| test $$? -eq 5)
 
-all: $(RUN) $(JARS)
+all: $(RUN) $(JARS) $(FLINK)
 
 run: all
 	$(BIN)/fleetlog run $(if $(FOR),--for $(FOR))
 
-test: $(DEV) $(JARS) $(CLIENTS) $(AUTHORITY)
+test: $(DEV) $(JARS) $(CLIENTS) $(AUTHORITY) $(FLINK)
 	$(BIN)/fleetlog schema check
 	$(BIN)/python -m pytest -m "not stack" --numprocesses $(PROCESSES) --dist loadfile $(ARGS) $(NONE_IS_FINE)
 	$(BIN)/python -m pytest -m stack $(ARGS) $(NONE_IS_FINE)
@@ -49,7 +52,7 @@ lock:
 	sh scripts/lock.sh
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(FLINK_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
 
 $(BIN)/python:
 	sh scripts/make-venv.sh $(VENV)
@@ -68,6 +71,13 @@ $(RUN): requirements/run.txt pyproject.toml | $(BIN)/python
 $(DEV): requirements/dev.txt requirements/run.txt pyproject.toml | $(BIN)/python
 	$(call install,requirements/dev.txt)
 	touch $(RUN)
+
+# Some packages of it come as source: what builds them is pinned too, and so comes first.
+$(FLINK): requirements/flink.txt requirements/flink-build.txt
+	sh scripts/make-venv.sh $(FLINK_VENV)
+	$(FLINK_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements/flink-build.txt
+	$(FLINK_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-build-isolation -r requirements/flink.txt
+	touch $@
 
 # Needs the fleetlog command, from whichever set was installed; made anew when the list of artifacts or the JVM changes.
 $(JARS): infra/stack/jars.toml requirements/run.txt
