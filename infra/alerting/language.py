@@ -5,7 +5,6 @@ from schemas import contract as contracts
 from schemas.rules.document import Rule
 
 
-
 def check() -> Check:
     """What raises BadRule for a rule whose expressions or templates are wrong, by the contract as it is now, or of an input
     that the engine does not evaluate: it would be taken, and never fire."""
@@ -22,6 +21,8 @@ def check() -> Check:
         if about not in ROWS:
             raise BadRule(f"input: rules of input {about} can't be turned on: the engine does not evaluate them yet")
         if rule.aggregate and ROWS[about] in LOCAL:
-            raise BadRule(f"aggregate.of: an aggregate of {about} can't be turned on: the engine does not sum those parts yet")
+            raise BadRule(
+                f"aggregate.of: an aggregate of {about} can't be turned on: the engine does not sum those parts yet"
+            )
 
     return checked

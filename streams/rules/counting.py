@@ -47,7 +47,7 @@ class Counter:
         return tuple(name.removeprefix(METRIC_COLUMN) for name in self._columns if name.startswith(METRIC_COLUMN))
 
     def added(self, frame: pl.DataFrame, cuts: pl.Series) -> Iterator[Added]:
-        grouped = {name: "string" for name in self.rule.group_by.values()}
+        grouped = dict.fromkeys(self.rule.group_by.values(), "string")
         whole = fitted(frame, {**self._columns, **grouped})
         amounts = [measured(measure, whole) for measure in self.rule.measures.values()]
         finite = [amount.set(~amount.is_finite().fill_null(False), None) for amount in amounts]

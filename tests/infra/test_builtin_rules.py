@@ -198,7 +198,15 @@ def test_a_certificate_that_ends_soon_and_is_renewed() -> None:
 
 
 def test_all_of_them_are_rules_and_tested() -> None:
-    tested = {*HEARTBEAT, *SYSTEM, *EVENTS, "device-offline", "new-device", "certificate-expiry", "registration-failure-rate"}
+    tested = {
+        *HEARTBEAT,
+        *SYSTEM,
+        *EVENTS,
+        "device-offline",
+        "new-device",
+        "certificate-expiry",
+        "registration-failure-rate",
+    }
     documents = builtin_documents()
     assert set(documents) == tested
     for name, text in documents.items():

@@ -14,7 +14,7 @@ when: begun > 10
 
 
 def test_a_rule_that_would_never_fire_is_refused() -> None:
-    with pytest.raises(BadRule, match="aggregate.of: an aggregate of heartbeat can't be turned on"):
+    with pytest.raises(BadRule, match=r"aggregate\.of: an aggregate of heartbeat can't be turned on"):
         check()(read(AGGREGATE.replace("registration", "heartbeat").replace("record == 'SessionOpened'", "uptime > 0")))
 
 
