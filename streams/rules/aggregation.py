@@ -116,8 +116,8 @@ class Aggregation:
         return self.asked + self.counter.length if self._parts else None
 
     def turned(self, group: str, code: int, repeat: int) -> int | None:
-        """What the rule says of a group, if that is not what it said before; it counts as raised from the time on that it is so
-        for the `repeat`-th time in a row."""
+        """What the rule says of a group, if that is not what it said before; it counts as raised from
+        the time on that it is so for the `repeat`-th time in a row."""
         said = self._said.get(group) or Said()
         raised = said.raised + 1 if code == RAISED else 0
         if code == RAISED and raised < repeat:
