@@ -33,7 +33,7 @@ class Types:
         self.pool = descriptor_pool.DescriptorPool()
         for file in _KNOWN:
             copied = descriptor_pb2.FileDescriptorProto()
-            file.DESCRIPTOR.CopyToProto(copied)  # type: ignore[attr-defined]
+            file.DESCRIPTOR.CopyToProto(copied)
             self.pool.Add(copied)
         self._messages: list[tuple[Shape, str]] = []
 
