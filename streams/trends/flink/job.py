@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.trends.flink.sql import TELEMETRY_COLUMNS, TRENDS_COLUMNS, Pace, views
+from streams.trends.flink.sql import TELEMETRY_COLUMNS, TRENDS_COLUMNS, Pace, interval, views
 
 NAME = "trends"
 SOURCE, SINK = "fleet.telemetry", "fleet.trends"
@@ -74,7 +74,7 @@ def telemetry(place: Place, pace: Pace) -> str:
     }
     if place.bounded:
         options["scan.bounded.mode"] = "latest-offset"
-    watermark = f"WATERMARK FOR received AS received - INTERVAL '{pace.disorder}' SECOND(4)"
+    watermark = f"WATERMARK FOR received AS received - {interval(pace.disorder)}"
     return f"CREATE TEMPORARY TABLE telemetry ({TELEMETRY_COLUMNS}, {watermark}) WITH ({listed(options)})"
 
 

@@ -31,16 +31,16 @@ TRENDS_COLUMNS = """device_id STRING NOT NULL, metric STRING NOT NULL, `window` 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`period`: seconds of reception that make a batch; it divides an hour. `disorder`: seconds by which times of reception
+    """`period`: seconds of reception that make a batch; it divides an hour and is 600 at most. `disorder`: seconds by which times of reception
     may go back within a partition; a record beyond is taken by itself and in no batch."""
 
     period: int = 60
     disorder: int = 5
 
     def __post_init__(self) -> None:
-        if self.period < 1 or 3600 % self.period:
-            raise ValueError(f"a period of {self.period} seconds does not divide an hour")
-        if self.disorder < 0:
+        if not 0 < self.period <= 600 or 3600 % self.period:
+            raise ValueError(f"a period of {self.period} seconds is above 600 or does not divide an hour")
+        if not 0 <= self.disorder <= 600:
             raise ValueError(f"times of reception can't go back by {self.disorder} seconds")
 
 
@@ -93,10 +93,14 @@ FROM (SELECT s.*, `window`, `start`, CAST(`minute` - `start` AS DOUBLE) / 1e6 AS
   FROM {source} AS s CROSS JOIN UNNEST(ARRAY[{PLACES}]) AS places (`window`, `start`))"""
 
 
+def interval(seconds: int) -> str:
+    """Less than a hundred minutes."""
+    return f"INTERVAL '{seconds // 60}:{seconds % 60:02}' MINUTE TO SECOND"
+
+
 def views(pace: Pace) -> tuple[str, ...]:
     """Statements that make the view `rows_of_trends` of a table `telemetry` (with TELEMETRY_COLUMNS)."""
-    batch = f"INTERVAL '{pace.period}' SECOND(4)"
-    batches = f"INTERVAL '{5 * pace.period}' SECOND(5)"
+    batch, batches = interval(pace.period), interval(5 * pace.period)
     in_time = "CURRENT_WATERMARK(received) IS NULL OR received > CURRENT_WATERMARK(received)"
     out_of_time = "received <= CURRENT_WATERMARK(received)"
     so_far = "ORDER BY processed ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
