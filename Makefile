@@ -4,10 +4,11 @@
 # make chaos      kill processes at random for 30 rounds, reconcile after each; then catch a carrier that is wrong on purpose
 # make bench      measure, beside the peers
 # make lint       ruff, mypy --strict, layer contracts: the quick part of the tests
+# make flink      PyFlink in an environment of its own, .venv-flink, for the trends jobs (docs/trends.md)
 # make lock       compile requirements/*.in into *.txt
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: all run test chaos bench lint lock clean
+.PHONY: all run test chaos bench lint lock clean flink
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,12 +26,12 @@ PROCESSES := 2
 # A choice may leave one of the two runs of the tests without any (exit code 5).
 NONE_IS_FINE = $(if $(ARGS),|| test $$? -eq 5)
 
-all: $(RUN) $(JARS) $(FLINK)
+all: $(RUN) $(JARS)
 
 run: all
 	$(BIN)/fleetlog run $(if $(FOR),--for $(FOR))
 
-test: $(DEV) $(JARS) $(CLIENTS) $(AUTHORITY) $(FLINK)
+test: $(DEV) $(JARS) $(CLIENTS) $(AUTHORITY)
 	$(BIN)/fleetlog schema check
 	$(BIN)/python -m pytest -m "not stack" --numprocesses $(PROCESSES) --dist loadfile $(ARGS) $(NONE_IS_FINE)
 	$(BIN)/python -m pytest -m stack $(ARGS) $(NONE_IS_FINE)
@@ -47,6 +48,8 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+flink: $(FLINK) $(JARS)
 
 lock:
 	sh scripts/lock.sh

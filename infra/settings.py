@@ -71,7 +71,6 @@ class Settings:
     log_level: str = "INFO"
 
     # The trends jobs of Apache Flink (docs/trends.md), in processes of their own.
-    trends: int = 0  # 1: they are part of the local stack
     trends_port: int = 8181  # Flink's REST API; its other ports are the next four
     trends_period: int = 60  # seconds of reception in a batch; divides an hour
     trends_state_hours: float = 3.0  # the sums of a window are kept so long after they last changed

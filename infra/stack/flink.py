@@ -146,6 +146,11 @@ def variables(settings: Settings) -> dict[str, str]:
     }
 
 
+def own(settings: Settings) -> Settings:
+    """The same with a data folder within the stack's, so that both can run: a folder has one supervisor."""
+    return replace(settings, data_dir=str(folder(settings)))
+
+
 def services(settings: Settings) -> tuple[Service, Service]:
     """The job manager and the task manager."""
     conf = ("--configDir", str(folder(settings) / "conf"))

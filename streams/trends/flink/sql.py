@@ -31,8 +31,8 @@ TRENDS_COLUMNS = """device_id STRING NOT NULL, metric STRING NOT NULL, `window` 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`period`: seconds of reception that make a batch; it divides an hour and is 600 at most. `disorder`: seconds by which times of reception
-    may go back within a partition; a record beyond is taken by itself and in no batch."""
+    """`period`: seconds of reception that make a batch; it divides an hour and is 600 at most. `disorder`: seconds by which
+    times of reception may go back within a partition; a record beyond is taken by itself and in no batch."""
 
     period: int = 60
     disorder: int = 5
