@@ -20,6 +20,7 @@ from schemas.rule_records import RulesAdvanced
 from streams.rules.cuts import ALERTS, COMMANDS, CUTS, ORDER, TURNING, Cut, Span, inputs, runs
 from streams.rules.engine import REVISION, Engine
 from streams.rules.ports import RuleFailed
+from streams.rules.reading import Slices
 from streams.rules.run import Outcome
 from streams.rules.state import State
 
@@ -54,6 +55,22 @@ class Standing:
     newest: tuple[int, str] = (-1, "")
     since_saved: int = 0
     saved_at: float = field(default_factory=time.monotonic)
+
+    def due(self) -> tuple[int | None, int | None]:
+        """When its next timers are due."""
+        return self.engine.state.timers.next(), self.engine.state.lifecycle.due()
+
+    def spans(self, slices: Slices, partitions: Mapping[str, int]) -> list[Span]:
+        """What a cut takes. The first one names all inputs, so that it is written down where each begins."""
+        state = self.engine.state
+        spans = [Span(source, batches[0].begins, batches[-1].following) for source, batches in slices.items()]
+        if state.sequence == 0:
+            spans += [
+                Span(source, state.positions.get(source, 0), state.positions.get(source, 0))
+                for source in inputs(state.partition, partitions)
+                if source not in slices
+            ]
+        return spans
 
 
 class _Kept(msgspec.Struct, array_like=True):

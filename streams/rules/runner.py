@@ -17,7 +17,7 @@ from connectors.transactions import Disowned, Transactions
 from schemas.log import Batch, TopicPartition
 from schemas.rule_messages import RULE_COMMANDS
 from streams.rules.clock import tick
-from streams.rules.cuts import ALERTS, COMMANDS, LOCAL, PACED, Cut, Span, in_order, inputs
+from streams.rules.cuts import ALERTS, COMMANDS, LOCAL, PACED, PATIENT, Cut, in_order, inputs
 from streams.rules.restore import LOOK_BACK_MICROSECONDS, Standing
 from streams.rules.run import Counts
 from streams.rules.writing import Codec, Made, made
@@ -53,6 +53,8 @@ class Turned:
     suspended: int = 0
     counts: Counts = field(default_factory=Counts)
     lag: Mapping[int, int] = field(default_factory=dict)
+    waiting: bool = False
+    """Whether there is something that waits for more."""
 
 
 class RulesRunner:
@@ -72,6 +74,7 @@ class RulesRunner:
         self._sources, self._partitions, self._now = sources, partitions, now
         self._standings: dict[int, Standing] = {}
         self._waiting: dict[int, dict[TopicPartition, list[Batch]]] = {}
+        self._waits_since: dict[int, int] = {}
         self._unwritten: list[Made] = []
         self._broken: dict[int, Exception] = {}
         self._counts = Counts()
@@ -125,6 +128,7 @@ class RulesRunner:
     def _forget(self, partition: int) -> None:
         self._standings.pop(partition, None)
         self._waiting.pop(partition, None)
+        self._waits_since.pop(partition, None)
         self._broken.pop(partition, None)
         self._unwritten = [one for one in self._unwritten if one.standing.engine.state.partition != partition]
 
@@ -142,8 +146,9 @@ class RulesRunner:
 
     # --- a turn -------------------------------------------------------------------------------------------------------
 
-    def turn(self, commands: Sequence[Batch], member: Callable[[], Any], seconds: float) -> Turned:
-        """Take what has come (waiting for up to `seconds`), and write what follows.
+    def turn(self, commands: Sequence[Batch], member: Callable[[], Any], seconds: float, patience: int = 0) -> Turned:
+        """Take what has come (waiting for up to `seconds`), and write what follows. Where nothing but records of
+        `cuts.PATIENT` have come, they wait for up to `patience` (microseconds) for more.
 
         Raises:
             Away: something that is needed does not answer; call again, with new commands only.
@@ -159,7 +164,7 @@ class RulesRunner:
             self._take(self._sources.take(seconds))
             self._counts, self._behind, written = Counts(), None, []
             for partition in sorted({*self.owned()} - self._idle):
-                found = self._step(partition)
+                found = self._step(partition, patience)
                 if found is not None:
                     self._unwritten.append(found)
                     written.append(found)
@@ -167,11 +172,11 @@ class RulesRunner:
                 self._write(member)
             return self._turned(written)
 
-    def _step(self, partition: int) -> Made | None:
+    def _step(self, partition: int, patience: int) -> Made | None:
         if (why := self._broken.get(partition)) is not None:
             raise EngineFailed(partition, why)
         try:
-            return self._advanced(partition)
+            return None if self._may_wait(partition, patience) else self._advanced(partition)
         except (Away, Disowned):
             raise
         except Exception as error:
@@ -210,16 +215,24 @@ class RulesRunner:
             return
         waiting.setdefault(batch.source, []).append(fresh)
 
+    def _may_wait(self, partition: int, patience: int) -> bool:
+        standing, slices, now = self._standings[partition], self._waiting[partition], self._now()
+        if not slices or any(source.topic not in PATIENT for source in slices) or not standing.engine.state.sequence:
+            return False
+        if any(due is not None and due <= now for due in standing.due()):
+            return False
+        return now - self._waits_since.setdefault(partition, now) < patience
+
     def _advanced(self, partition: int) -> Made | None:
         """What the engine makes of what has come, if anything has, or a timer is due, or it is its first cut."""
         standing, slices = self._standings[partition], self._waiting[partition]
         state = standing.engine.state
         clock = self._clock(standing, slices)
-        timers = (state.timers.next(), state.lifecycle.due())
-        if not slices and state.sequence and all(due is None or due > clock for due in timers):
+        if not slices and state.sequence and all(due is None or due > clock for due in standing.due()):
             return None
-        cut = Cut(state.sequence + 1, clock, in_order(_spans(standing, slices, self._partitions)))
+        cut = Cut(state.sequence + 1, clock, in_order(standing.spans(slices, self._partitions)))
         self._waiting[partition] = {}
+        self._waits_since.pop(partition, None)
         try:
             (outcome,), counts = standing.engine.advance([cut], slices)
         except Away as away:  # in the midst of its work: the log says where it stands
@@ -235,8 +248,7 @@ class RulesRunner:
         paced = [TopicPartition(topic, state.partition) for topic in PACED if topic in self._partitions]
         came = any(source.topic in PACED for source in slices)
         self._quiet = 0 if came else self._quiet + 1
-        timers = [due for due in (state.timers.next(), state.lifecycle.due()) if due is not None]
-        if not slices and all(due > now for due in timers):
+        if not slices and all(due is None or due > now for due in standing.due()):
             return max(before, now)
         if self._quiet <= QUIET_TURNS * len(self._standings) and not self._left().isdisjoint(paced):
             return tick(now, before, False, standing.engine.newest(slices))
@@ -273,7 +285,8 @@ class RulesRunner:
         records = sum(span.following - span.begins for one in made for span in one.cut.spans)
         topics = [record.topic for one in made for record in one.records]
         lag = dict.fromkeys(self._standings, 0) | {one.standing.engine.state.partition: now - one.cut.at for one in made}
-        return Turned(records, topics.count(ALERTS), topics.count(RULE_COMMANDS), self._counts, lag)
+        waiting = any(self._waiting.values())
+        return Turned(records, topics.count(ALERTS), topics.count(RULE_COMMANDS), self._counts, lag, waiting)
 
     def save(self, least: int, seconds: float, clock: float) -> None:
         """Take a snapshot of the engines that have advanced `least` times since their last one, or that have advanced at all
@@ -283,18 +296,3 @@ class RulesRunner:
                 old = standing.since_saved and clock - standing.saved_at > seconds
                 if not self._unwritten and (standing.since_saved >= least or old):
                     self._restorer.save(standing)
-
-
-def _spans(
-    standing: Standing, slices: Mapping[TopicPartition, Sequence[Batch]], partitions: Mapping[str, int]
-) -> list[Span]:
-    """What a cut takes. The first one names all inputs, so that it is written down where each begins."""
-    state = standing.engine.state
-    spans = [Span(source, batches[0].begins, batches[-1].following) for source, batches in slices.items()]
-    if state.sequence == 0:
-        spans += [
-            Span(source, state.positions.get(source, 0), state.positions.get(source, 0))
-            for source in inputs(state.partition, partitions)
-            if source not in slices
-        ]
-    return spans
