@@ -72,7 +72,8 @@ class PastLog:
     def _made_up(self, partition: int, rules: Sequence[Rule], begins: int, ends: int, first: Cut | None) -> list[Cut]:
         """Of the records that came before the first cut, or of all if there is none."""
         taken = {} if first is None else {span.source: span.begins for span in first.spans}
-        topics = {TOPICS[rule.input] for rule in rules if rule.input in TOPICS} | {COMMANDS}
+        about = {rule.aggregate.of if rule.aggregate else rule.input for rule in rules}
+        topics = {TOPICS[name] for name in about if name in TOPICS} | {COMMANDS}
         received = {
             source: self._received(source, begins, taken.get(source, self._bounds[source][1]))
             for source in inputs(partition, self._partitions)
@@ -120,8 +121,9 @@ def warm(rules: Sequence[Rule], codecs: Codecs) -> int:
     """How long before the time in question (microseconds) an engine must begin to know what it would have known."""
     longest = WARM_MICROSECONDS
     for event in applied(rules, {}, 0):
-        timing = codecs.compiled(event).timing
-        longest = max(longest, timing.horizon + timing.hold + timing.keep_firing + 2 * timing.silent_after)
+        compiled = codecs.compiled(event)
+        timing, window = compiled.timing, compiled.counter.window if compiled.counter else 0
+        longest = max(longest, 2 * window + timing.horizon + timing.hold + timing.keep_firing + 2 * timing.silent_after)
     return longest
 
 

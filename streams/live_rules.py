@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import faust
 
@@ -20,6 +20,7 @@ from streams.rules.restore import NAME
 from streams.rules.runner import EngineFailed, RulesRunner, Turned
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 WAIT_SECONDS = 0.1  # for something to come; also how late a timer may be
 GATHER_SECONDS = 0.05  # between two turns that write: fewer and larger transactions, of which each costs the broker 10 ms
@@ -93,10 +94,11 @@ class LiveRules(Carried[RulesReader]):
     async def turn(self) -> None:
         """One turn, or a wait for the next. No exception leaves it but those that end the process."""
         await self._until_heard()
+        commands = self._taken()  # first: whatever was delivered is of a partition that is assigned by now
         owned = [source for source in self.reader.assigned() if source not in self.halts]
-        commands = self._taken()
         try:
             if not owned or self._stopping:
+                await self._in_thread(lambda: self._runner.keep_only([]))
                 await asyncio.sleep(WAIT_SECONDS)
                 return
             if (rest := self._done + GATHER_SECONDS - time.monotonic()) > 0:
@@ -120,7 +122,7 @@ class LiveRules(Carried[RulesReader]):
             return self._runner.turn(commands, lambda: self.reader.membership(owned), WAIT_SECONDS, PATIENCE)
 
         try:
-            turned = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            turned = await self._in_thread(work)
         except BaseException as error:
             if classify(error) is Outcome.LEAVE:
                 raise
@@ -151,9 +153,10 @@ class LiveRules(Carried[RulesReader]):
         """Once: report lag, look after the reader's thread, take snapshots."""
         self._look_after(self._runner.position)
         if not self._stopping:
-            await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._runner.save, SAVE_TURNS, SAVE_SECONDS, time.monotonic()
-            )
+            await self._in_thread(lambda: self._runner.save(SAVE_TURNS, SAVE_SECONDS, time.monotonic()))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
 class RulesCarrier(Carrier):

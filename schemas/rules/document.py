@@ -153,6 +153,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
             raise ValueError("clear and hysteresis exclude each other: a second threshold is a clear expression")
         if (self.input == "fleet") != (self.aggregate is not None):
             raise ValueError("a rule of input fleet has an aggregate, and no other rule has")
+        if self.input == "fleet" and self.no_data is not None:
+            raise ValueError("a rule of input fleet has no no_data: in a window of nothing its counts are 0")
         for length in (self.hold, self.keep_firing, self.repeat_every):
             _ = length is None or micros(length)
 

@@ -59,7 +59,8 @@ def resolved(track: Track, about: Circumstances, reason: ResolutionReason) -> Tu
 
 def _open(making: Making, signal: Signal, version: int, annotate: Annotate) -> None:
     rule, moment = making.about.rule, making.about.moment
-    identity = alert_id(making.track, signal.first, signal.cause, moment.clock)
+    clock = moment.at if signal.first is None else moment.clock  # of a window's end the clock is no part
+    identity = alert_id(making.track, signal.first, signal.cause, clock)
     filled = _filled(rule, signal, annotate)
     incident = Incident(identity, version, "pending", signal.first, moment.at, severity=rule.severity, **filled)
     making.track = replace(making.track, incident=incident)
@@ -69,7 +70,7 @@ def _filled(rule: Rule, signal: Signal, annotate: Annotate) -> dict[str, Any]:
     """What an alert says to people: labels, annotations and the value."""
     named = msgspec.json.decode(signal.group, type=dict[str, Any]) if signal.group else {}
     grouped = {name: str(value) for name, value in named.items() if value is not None}
-    fields = {**signal.fields, "value": signal.value}
+    fields = {**signal.fields, "value": signal.value, "group": signal.group}
     return {
         "labels": _json({**grouped, **rule.labels}),
         "annotations": _json(annotate(rule, fields)),

@@ -1,5 +1,6 @@
 """A rule in force in one partition: its evaluator, its newest verdicts, and a cell for each key that it is not idle on."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from streams.rules.aggregation import Aggregation, group_of
 from streams.rules.cells import Cell
 from streams.rules.conditions import UNCLEAR, Codes, Conditions, Ints, codes_of
 from streams.rules.intake import Intake
@@ -32,6 +34,7 @@ class _Kept(msgspec.Struct, array_like=True):
     watched: list[str]
     waiting: list[str]
     broken: bool
+    aggregation: bytes | None = None
 
 
 class Verdict(NamedTuple):
@@ -56,6 +59,8 @@ class Active:
         self.watched: set[str] = set()
         self.waiting: set[str] = set()
         self.broken = False
+        self.counter = evaluator.counter
+        self.aggregation = None if self.counter is None else Aggregation(self.counter)
         self._before: bytes | None = None
 
     def evaluate(self, intake: Intake, scope: npt.NDArray[np.bool_]) -> Verdict:
@@ -99,6 +104,10 @@ class Active:
             then.evaluate(intake.frame[known])
         return then.idle(key, at)
 
+    def group(self, key: str, fields: Mapping[str, Any]) -> str:
+        """The group of an alert of a key."""
+        return self.evaluator.group(fields) if self.aggregation is None else group_of(key)
+
     def snapshot(self) -> bytes:
         return msgspec.msgpack.encode(
             _Kept(
@@ -108,6 +117,7 @@ class Active:
                 sorted(self.watched),
                 sorted(self.waiting),
                 self.broken,
+                None if self.aggregation is None else self.aggregation.snapshot(),
             )
         )
 
@@ -117,6 +127,8 @@ class Active:
         self.conditions.restore(kept.conditions)
         self.cells, self.watched, self.waiting = kept.cells, set(kept.watched), set(kept.waiting)
         self.broken = kept.broken
+        if self.aggregation is not None and kept.aggregation is not None:
+            self.aggregation.restore(kept.aggregation)
 
 
 def _booleans(series: pl.Series) -> npt.NDArray[np.bool_]:

@@ -33,7 +33,7 @@ class Row(NamedTuple):
     code: int
     at: int
     received: int
-    place: Place
+    place: Place | None
     value: float | None
 
 

@@ -139,6 +139,8 @@ class _Compiling:
         if self.errors or when is None:
             raise BadRule(*self.errors)
         self._silence(when)
+        if rule.aggregate and (when.calls or (clear is not None and clear.calls)):
+            raise BadRule("when: an aggregate has a window of its own")
         value = _shown(when)
         parts = [found for found in (when, clear, value) if found is not None]
         calls = {name: call for part in parts for name, call in part.calls.items()}

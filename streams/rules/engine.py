@@ -16,6 +16,7 @@ from streams.rules.active import Active, Slot
 from streams.rules.cells import Reason, ended
 from streams.rules.clock import Timer
 from streams.rules.cuts import PACED, RANK, Cut, Layout
+from streams.rules.fleetwide import count
 from streams.rules.intake import Intake
 from streams.rules.playing import Player
 from streams.rules.ports import Moment, RuleFailed
@@ -26,7 +27,7 @@ from streams.rules.state import State, ordered
 SAMPLE = 20
 """Newest records of a slice that are asked for their time."""
 
-REVISION = 1
+REVISION = 2
 """Of what the engine makes of its inputs. Snapshots of another revision are not used."""
 
 
@@ -58,8 +59,10 @@ class Engine:
         self._commands(run, slices, layout)
         for name, frame, unreadable in self.state.rows(slices):
             run.counts.unreadable += unreadable
-            if frame.height:
-                run.intakes[name] = intake = Intake(name, frame, self.state.subjects(name), layout)
+            count(self.state, run, name, frame, layout)
+            home = self.state.at_home(name, frame)
+            if home.height:
+                run.intakes[name] = intake = Intake(name, home, self.state.subjects(name), layout)
                 self._evaluate(run, player, intake)
         player.play()
         return run

@@ -70,7 +70,7 @@ class RuleSet:
         return [(each.raised.item(), each.cleared.item()) for each in self._evaluated(frame, idle=True)]
 
     def _evaluated(self, frame: pl.DataFrame, idle: bool) -> list[Evaluated]:
-        frame = _fitted(frame, {name: kind for rule in self.rules for name, kind in rule.columns.items()})
+        frame = fitted(frame, {name: kind for rule in self.rules for name, kind in rule.columns.items()})
         placed = layout(frame[KEY], frame[AT], frame[RECEIVED])
         late_of = {} if idle else self._late(frame, placed)
         found: list[Evaluated] = [_nothing()] * len(self.rules)
@@ -125,7 +125,7 @@ class RuleSet:
         return columns
 
 
-def _fitted(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
+def fitted(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
     """The frame with all columns that are asked for, of the types that expressions are for. A label that no device has, or a
     field of another record type of the topic, is a column that is not there."""
     schema = frame.schema

@@ -10,6 +10,7 @@ from schemas.contract import Contract
 from schemas.rules.inputs import METRIC_COLUMN
 from schemas.rules.reading import BadRule, read
 from streams.rules.compiled import CompiledRule, compile_rule
+from streams.rules.counting import Counter
 from streams.rules.evaluation import RuleSet
 from streams.rules.ports import Input, RuleFailed, Timing, Verdicts
 from streams.rules.windows import Windows
@@ -42,6 +43,10 @@ class RuleEvaluator:
         then = "alert" if absent else rule.no_data.then if rule.no_data else "keep"
         horizon = 0 if absent else self.compiled.horizon
         return Timing(rule.hold_micros, rule.keep_firing_micros, rule.repeat, after, then, horizon)
+
+    @property
+    def counter(self) -> Counter | None:
+        return Counter(self.compiled) if self.compiled.rule.aggregate else None
 
     @property
     def metrics(self) -> Collection[str]:

@@ -31,7 +31,7 @@ class Intake:
         self.frame = frame
         if frame.height:
             self.frame, self.seen = subjects.take(frame)
-        self.cuts = _cuts_of(self.topic, self.frame, layout)
+        self.cuts = cuts_of(self.topic, self.frame, layout)
         self._places = self.frame.select(PARTITION, OFFSET, ROW).to_numpy() if self.frame.height else None
         self._order: Ints | None = None
         self._sorted: Ints | None = None
@@ -98,7 +98,7 @@ def _last_of(subjects: Subjects, key: str) -> Last:
     return Last(0, -1) if number is None else subjects.last[number]
 
 
-def _cuts_of(topic: str, frame: pl.DataFrame, layout: Layout) -> npt.NDArray[np.int64]:
+def cuts_of(topic: str, frame: pl.DataFrame, layout: Layout) -> npt.NDArray[np.int64]:
     """The index of the cut that took each row."""
     found = np.zeros(frame.height, np.int64)
     if not frame.height:

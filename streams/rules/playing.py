@@ -3,10 +3,12 @@
 import heapq
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from streams.rules import fleetwide
 from streams.rules.active import Active, fields_of
 from streams.rules.cells import Cell, Row, Step, elapsed, fell_silent, turned
 from streams.rules.clock import Timer
@@ -44,7 +46,7 @@ class Player:
                 step.reason,
                 active.slot.rule_id,
                 key,
-                active.evaluator.group(fields),
+                active.group(key, fields),
                 step.first,
                 step.cause,
                 step.value,
@@ -57,9 +59,15 @@ class Player:
     def _fields(self, active: Active, key: str, row: tuple[Intake, int] | None) -> dict[str, Any]:
         if row is not None:
             return fields_of(*row)
+        if active.aggregation is not None:
+            return {}
         facts = self._state.fleet.of(key)
         known = {f"device.labels.{name}": value for name, value in facts.labels.items()}
         return {"_key": key, **known, **{f"device.{n}": v for n, v in (("model", facts.model), ("state", facts.state)) if v}}
+
+    def say_of_time(self, cut: int, active: Active, key: str, steps: Sequence[Step]) -> None:
+        """As `say`, of what no row has led to."""
+        self.say(cut, active, key, steps, None)
 
     def expect(self, active: Active, key: str, cut: int, least: int = 0) -> None:
         """The key's next row (behind a cut, and none before the row `least`) counts whatever it says."""
@@ -78,6 +86,9 @@ class Player:
             self._run.alerts[cut].extend(self._state.lifecycle.command(key, command, place, moment))
             return
         active, row = entry.active, entry.row
+        if entry.kind == "count":
+            fleetwide.take(self._state, self._run, cut, active, entry.what)
+            return
         intake = self._run.intakes[active.evaluator.input]
         assert intake.seen is not None
         key = intake.subjects.names[int(intake.seen.keys[row])]
@@ -118,7 +129,9 @@ class Player:
         clock, lifecycle = self._clocks[cut], self._state.lifecycle
         for timer in self._state.timers.take(clock):
             active = self._state.active_of(timer.rule_id)
-            if active is not None and timer.kind in ("hold", "keep"):
+            if timer.kind == "bucket":
+                fleetwide.ask(self._state, self._run, cut, timer, partial(self.say_of_time, cut))
+            elif active is not None and timer.kind in ("hold", "keep"):
                 self._over(cut, active, timer)
             elif active is not None:
                 self._unheard(cut, active, timer)

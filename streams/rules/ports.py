@@ -4,7 +4,7 @@ The engine decides *when* a condition has come or gone: event time, `for`, `keep
 lifecycle decides what becomes of the alert: acknowledgement, escalation, flapping, repeats, silences.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import polars as pl
@@ -53,6 +53,44 @@ class RuleFailed(Exception):
     """A rule can't be evaluated, over no rows like these: its evaluator is broken or refuses; the message says why."""
 
 
+class Added(NamedTuple):
+    """What rows of one partition, taken by one cut, add to one bucket of a group of a rule about the fleet: for each measure
+    the amounts, in the order of the log. `source` is the partition, `offset` the first row's; a window that ends before
+    `visible` does not know of them yet."""
+
+    cut: int
+    source: int
+    offset: int
+    group: str
+    bucket: int
+    visible: int
+    amounts: tuple[tuple[float, ...], ...]
+
+
+class Counts(Protocol):
+    """What a rule about the fleet counts. `direct`: every engine reads all partitions of its input `of`, and counts what is
+    at home with it; else each counts its own partition, and tells the others. `length` of a bucket and `window` are
+    microseconds; `counts` says of each measure whether it is a count, not a sum."""
+
+    of: Input
+    direct: bool
+    length: int
+    window: int
+    counts: tuple[bool, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def metrics(self) -> Collection[str]: ...
+
+    def added(self, frame: pl.DataFrame, cuts: pl.Series) -> Iterator[Added]:
+        """What rows in the order of the log add; `cuts` has the number of the cut of each.
+
+        Raises:
+            RuleFailed: a group's text is too long to be a part of a key.
+        """
+
+
 class Evaluator(Protocol):
     """A compiled rule with the windows that it carries, in one partition. Not for several threads.
 
@@ -68,6 +106,10 @@ class Evaluator(Protocol):
     def input(self) -> Input: ...
     @property
     def timing(self) -> Timing: ...
+
+    @property
+    def counter(self) -> "Counts | None":
+        """What a rule about the fleet counts; None of every other rule."""
 
     @property
     def metrics(self) -> Collection[str]:

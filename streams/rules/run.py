@@ -10,7 +10,7 @@ from schemas.rule_messages import SuspendRule
 from streams.rules.active import Active, Slot, Verdict
 from streams.rules.cuts import Cut
 from streams.rules.intake import Intake, Rank
-from streams.rules.ports import Input
+from streams.rules.ports import Added, Input
 
 
 class Outcome(NamedTuple):
@@ -35,15 +35,26 @@ class Counts:
         return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Counts)))
 
 
+class Asked(NamedTuple):
+    """What a rule about the fleet said of a group: cut, home key, event time, verdict and value."""
+
+    cut: int
+    slot: Slot
+    key: str
+    at: int
+    code: int
+    value: float | None
+
+
 class Entry(NamedTuple):
     """Something to be looked at; the first four fields are the order. `order`: a silence that a row ends comes before the
-    row itself. `row` is one of `active`'s input; `what` is an operator's command."""
+    row itself. `row` is one of `active`'s input; `what` is an operator's command, or what a rule about the fleet counts."""
 
     rank: Rank
     order: int
     slot: tuple[str, str]
     number: int
-    kind: Literal["row", "gap", "command"]
+    kind: Literal["row", "gap", "command", "count"]
     row: int
     active: Active | None
     what: Any = None
@@ -60,6 +71,7 @@ class Run:
     alerts: list[list[tuple[str, Event]]] = field(default_factory=list)
     commands: list[list[SuspendRule]] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
+    asked: list[Asked] = field(default_factory=list)
     _numbers: int = 0
 
     def __post_init__(self) -> None:
@@ -75,6 +87,11 @@ class Run:
     def put_command(self, rank: Rank, what: Any) -> None:
         self._numbers += 1
         heapq.heappush(self.entries, Entry(rank, 0, ("", ""), self._numbers, "command", -1, None, what))
+
+    def put_count(self, rank: Rank, active: Active, added: Added) -> None:
+        """What rows add to a rule about the fleet."""
+        self._numbers += 1
+        heapq.heappush(self.entries, Entry(rank, 0, active.slot, self._numbers, "count", -1, active, added))
 
     def next_cut(self) -> int | None:
         """The cut of the next entry."""

@@ -17,10 +17,10 @@ from connectors.transactions import Disowned, Transactions
 from schemas.log import Batch, TopicPartition
 from schemas.rule_messages import RULE_COMMANDS
 from streams.rules.clock import tick
-from streams.rules.cuts import ALERTS, COMMANDS, LOCAL, PACED, PATIENT, Cut, in_order, inputs
+from streams.rules.cuts import ALERTS, COMMANDS, LOCAL, PACED, Cut, in_order, inputs
 from streams.rules.restore import LOOK_BACK_MICROSECONDS, Standing
 from streams.rules.run import Counts
-from streams.rules.writing import Codec, Made, made
+from streams.rules.writing import Codec, Made, made, spans
 from streams.runner import Gap
 
 log = logging.getLogger(__name__)
@@ -74,14 +74,13 @@ class RulesRunner:
         self._sources, self._partitions, self._now = sources, partitions, now
         self._standings: dict[int, Standing] = {}
         self._waiting: dict[int, dict[TopicPartition, list[Batch]]] = {}
-        self._waits_since: dict[int, int] = {}
         self._unwritten: list[Made] = []
         self._broken: dict[int, Exception] = {}
         self._counts = Counts()
         self._quiet = 0
         self._behind: set[TopicPartition] | None = None
         self._assigned_anew = False
-        self._confirmed, self._idle = set[int](), set[int]()
+        self._confirmed = set[int]()
         self._lock = Lock()
 
     # --- ownership ----------------------------------------------------------------------------------------------------
@@ -98,9 +97,7 @@ class RulesRunner:
             for source in sources:
                 self._forget(source.partition)
                 self._confirmed.discard(source.partition)
-                self._idle.discard(source.partition)
                 starts[source] = self._started(source)
-            self._assigned_anew = True
             return starts
 
     def _started(self, source: TopicPartition) -> int:
@@ -116,25 +113,31 @@ class RulesRunner:
         return standing.engine.state.positions.get(source, 0)
 
     def keep_only(self, partitions: Iterable[int]) -> None:
-        """The others are not this process's any more. One that was just started may be read soon, and may have gone again:
-        until it is among them, nothing is done for it."""
+        """These are this process's, and no others. One that was started and is not among them may be read soon, or may have
+        gone again before it was read: until it is among them, nothing is read, worked out or written for it."""
         kept = set(partitions)
         with self._lock:
-            for partition in [one for one in self.owned() if one not in kept and one in self._confirmed]:
+            for partition in self._confirmed - kept:
                 self._forget(partition)
-                self._assigned_anew = True
-            self._confirmed, self._idle = kept, set(self.owned()) - kept
+            working = kept & set(self.owned())
+            self._assigned_anew = self._assigned_anew or working != self._confirmed
+            self._confirmed = working
 
     def _forget(self, partition: int) -> None:
         self._standings.pop(partition, None)
         self._waiting.pop(partition, None)
-        self._waits_since.pop(partition, None)
         self._broken.pop(partition, None)
         self._unwritten = [one for one in self._unwritten if one.standing.engine.state.partition != partition]
 
     def _disown(self) -> None:
-        for partition in self.owned():
+        """Of those that were worked on nothing is known any more; what was started since stays as it was restored."""
+        for partition in self._confirmed:
             self._forget(partition)
+        self._confirmed, self._assigned_anew = set(), True
+
+    def _working(self) -> dict[int, Standing]:
+        """The engines that are this process's, by their partitions."""
+        return {partition: standing for partition, standing in self._standings.items() if partition in self._confirmed}
 
     def owned(self) -> list[int]:
         return sorted({*self._standings, *self._broken})
@@ -156,14 +159,14 @@ class RulesRunner:
             EngineFailed: one partition must not go on; the others may, by the next call.
         """
         with self._lock:
-            self._take(commands)
+            self._take(commands, self._standings)  # also for those that nothing is done for yet: they do not come again
             if self._unwritten:
                 self._write(member)
             if self._assigned_anew:
                 self._assign()
-            self._take(self._sources.take(seconds))
+            self._came(self._sources.take(seconds))
             self._counts, self._behind, written = Counts(), None, []
-            for partition in sorted({*self.owned()} - self._idle):
+            for partition in sorted(self._confirmed):
                 found = self._step(partition, patience)
                 if found is not None:
                     self._unwritten.append(found)
@@ -176,7 +179,8 @@ class RulesRunner:
         if (why := self._broken.get(partition)) is not None:
             raise EngineFailed(partition, why)
         try:
-            return None if self._may_wait(partition, patience) else self._advanced(partition)
+            waits = self._standings[partition].may_wait(self._waiting[partition], self._now(), patience)
+            return None if waits else self._advanced(partition)
         except (Away, Disowned):
             raise
         except Exception as error:
@@ -186,7 +190,7 @@ class RulesRunner:
     def _assign(self) -> None:
         """Read every input from where the engine stands that has read least of it; what others have read, they pass over."""
         positions: dict[TopicPartition, int] = {}
-        for partition, standing in self._standings.items():
+        for partition, standing in self._working().items():
             self._waiting[partition] = {
                 source: batches for source, batches in self._waiting[partition].items() if source.topic == COMMANDS
             }
@@ -197,10 +201,15 @@ class RulesRunner:
         self._sources.assign(positions)
         self._assigned_anew, self._quiet = False, 0
 
-    def _take(self, batches: Sequence[Batch]) -> None:
+    def _came(self, batches: Sequence[Batch]) -> None:
+        self._quiet = 0 if any(batch.source.topic in PACED for batch in batches) else self._quiet + 1
+        self._take(batches, self._confirmed)
+
+    def _take(self, batches: Sequence[Batch], partitions: Iterable[int]) -> None:
         for batch in batches:
-            for partition, waiting in self._waiting.items():
-                if batch.source.topic not in LOCAL or batch.source.partition == partition:
+            for partition in partitions:
+                waiting = self._waiting.get(partition)
+                if waiting is not None and (batch.source.topic not in LOCAL or batch.source.partition == partition):
                     self._take_for(partition, waiting, batch)
 
     def _take_for(self, partition: int, waiting: dict[TopicPartition, list[Batch]], batch: Batch) -> None:
@@ -215,14 +224,6 @@ class RulesRunner:
             return
         waiting.setdefault(batch.source, []).append(fresh)
 
-    def _may_wait(self, partition: int, patience: int) -> bool:
-        standing, slices, now = self._standings[partition], self._waiting[partition], self._now()
-        if not slices or any(source.topic not in PATIENT for source in slices) or not standing.engine.state.sequence:
-            return False
-        if any(due is not None and due <= now for due in standing.due()):
-            return False
-        return now - self._waits_since.setdefault(partition, now) < patience
-
     def _advanced(self, partition: int) -> Made | None:
         """What the engine makes of what has come, if anything has, or a timer is due, or it is its first cut."""
         standing, slices = self._standings[partition], self._waiting[partition]
@@ -230,9 +231,8 @@ class RulesRunner:
         clock = self._clock(standing, slices)
         if not slices and state.sequence and all(due is None or due > clock for due in standing.due()):
             return None
-        cut = Cut(state.sequence + 1, clock, in_order(standing.spans(slices, self._partitions)))
-        self._waiting[partition] = {}
-        self._waits_since.pop(partition, None)
+        cut = Cut(state.sequence + 1, clock, in_order(spans(standing, slices, self._partitions)))
+        self._waiting[partition], standing.waits_since = {}, None
         try:
             (outcome,), counts = standing.engine.advance([cut], slices)
         except Away as away:  # in the midst of its work: the log says where it stands
@@ -246,18 +246,16 @@ class RulesRunner:
         state, now = standing.engine.state, self._now()
         before = state.at or now - LOOK_BACK_MICROSECONDS
         paced = [TopicPartition(topic, state.partition) for topic in PACED if topic in self._partitions]
-        came = any(source.topic in PACED for source in slices)
-        self._quiet = 0 if came else self._quiet + 1
         if not slices and all(due is None or due > now for due in standing.due()):
             return max(before, now)
-        if self._quiet <= QUIET_TURNS * len(self._standings) and not self._left().isdisjoint(paced):
+        if self._quiet <= QUIET_TURNS and not self._left().isdisjoint(paced):
             return tick(now, before, False, standing.engine.newest(slices))
         return tick(now, before, True, None)
 
     def _left(self) -> set[TopicPartition]:
         """What the devices' topics hold more of than was taken; asked once in a turn."""
         if self._behind is None:
-            paced = [source for p in self._standings for source in inputs(p, self._partitions) if source.topic in PACED]
+            paced = [source for p in self._confirmed for source in inputs(p, self._partitions) if source.topic in PACED]
             self._behind = self._sources.behind(paced)
         return self._behind
 
@@ -284,15 +282,15 @@ class RulesRunner:
         now = self._now()
         records = sum(span.following - span.begins for one in made for span in one.cut.spans)
         topics = [record.topic for one in made for record in one.records]
-        lag = dict.fromkeys(self._standings, 0) | {one.standing.engine.state.partition: now - one.cut.at for one in made}
         waiting = any(self._waiting.values())
+        lag = dict.fromkeys(self._working(), 0) | {one.standing.engine.state.partition: now - one.cut.at for one in made}
         return Turned(records, topics.count(ALERTS), topics.count(RULE_COMMANDS), self._counts, lag, waiting)
 
     def save(self, least: int, seconds: float, clock: float) -> None:
         """Take a snapshot of the engines that have advanced `least` times since their last one, or that have advanced at all
         and took it `seconds` ago."""
         with self._lock:
-            for standing in self._standings.values():
+            for standing in self._working().values():
                 old = standing.since_saved and clock - standing.saved_at > seconds
                 if not self._unwritten and (standing.since_saved >= least or old):
                     self._restorer.save(standing)

@@ -1,6 +1,6 @@
 """All that the engine of a partition holds between two runs, and how it becomes a snapshot and back."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from uuid import UUID, uuid5
 
@@ -20,7 +20,7 @@ from streams.rules.facts import Fleet
 from streams.rules.intake import Intake
 from streams.rules.ports import KEY, Evaluator, Input, Lifecycle, Place, RuleFailed
 from streams.rules.reading import Readers, Slices, of_topic
-from streams.rules.rows import INPUTS, decoded
+from streams.rules.rows import INPUTS, TOPICS, decoded
 from streams.rules.subjects import Subjects
 
 NAMESPACE = UUID("6f8f6c0e-6a51-4c5f-9b43-6d0c9e7d1f27")
@@ -70,7 +70,10 @@ class State:
     def reads(self, topic: str) -> bool:
         """Whether the records of a topic change anything, with the rules that are in force."""
         name = INPUTS.get(topic)
-        return name is None or topic in TURNING or any(one.evaluator.input == name for one in self.active.values())
+        about = {one.evaluator.input for one in self.active.values()} | {
+            one.counter.of for one in self.active.values() if one.counter is not None
+        }
+        return name is None or topic in TURNING or name in about
 
     def subjects(self, name: Input) -> Subjects:
         return self._subjects.setdefault(name, Subjects())
@@ -119,32 +122,39 @@ class State:
     # --- rows ---------------------------------------------------------------------------------------------------------
 
     def rows(self, slices: Slices) -> Iterator[tuple[Input, pl.DataFrame, int]]:
-        """The rows of each input that a rule is about, in the order of the topics; and how many records can't be read."""
+        """The rows of each input that a rule is about, in the order of the topics; and how many records can't be read. They
+        are all that the slices hold: of many topics more than what is at home (`at_home`)."""
         wanted: dict[Input, set[str]] = {}
         for active in self.active.values():
             wanted.setdefault(active.evaluator.input, set()).update(active.evaluator.metrics)
+            if active.counter is not None:
+                wanted.setdefault(active.counter.of, set()).update(active.counter.metrics)
         for topic in ORDER:
             name = INPUTS.get(topic)
             if name is None or name not in wanted:
                 continue
             read = decoded(self.readers.columns[topic], of_topic(slices, topic), wanted[name])
-            yield name, read.frame if topic in LOCAL else self._at_home(read.frame), read.unreadable
+            yield name, read.frame, read.unreadable
 
-    def _at_home(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def at_home(self, name: Input, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows whose alerts are decided here."""
+        if TOPICS[name] in LOCAL or frame.is_empty():
+            return frame
         keys = [key for key in frame[KEY].unique().to_list() if self.is_home(key)]
         return frame.filter(pl.col(KEY).is_in(keys))
 
     def scope(self, active: Active, intake: Intake) -> npt.NDArray[np.bool_]:
         """Which rows are of devices that the rule is about."""
-        about = {}
-        for key in intake.present:
-            facts = self.fleet.of(key)
-            about[key] = active.evaluator.about(key, facts.model, facts.labels)
-        if all(about.values()):
+        inside = self.in_scope(active, intake.present)
+        if len(inside) == len(intake.present):
             return np.ones(len(intake), np.bool_)
-        inside = [key for key, holds in about.items() if holds]
         found: npt.NDArray[np.bool_] = intake.frame[KEY].is_in(inside).to_numpy()
         return found
+
+    def in_scope(self, active: Active, keys: Iterable[str]) -> list[str]:
+        """The devices that a rule is about."""
+        facts = ((key, self.fleet.of(key)) for key in keys)
+        return [key for key, known in facts if active.evaluator.about(key, known.model, known.labels)]
 
     # --- snapshots ----------------------------------------------------------------------------------------------------
 

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple, Protocol
 from uuid import uuid5
 
 from connectors.transactions import Outgoing
+from schemas.log import Batch, TopicPartition
 from schemas.messages import Message
 from schemas.rule_messages import RULE_BOOK, RULE_COMMANDS
 from schemas.rule_records import RulesAdvanced, Slice
-from streams.rules.cuts import ALERTS, CUTS, Cut
+from streams.rules.cuts import ALERTS, CUTS, Cut, Span, inputs
 from streams.rules.engine import REVISION
 from streams.rules.restore import Standing
 from streams.rules.run import Outcome
@@ -62,3 +63,16 @@ def made(standing: Standing, cut: Cut, outcome: Outcome, codecs: Mapping[str, Co
     alerts = [outgoing(ALERTS, partition, key, event) for key, event in outcome.alerts]
     commands = [outgoing(RULE_COMMANDS, None, RULE_BOOK, command) for command in outcome.commands]
     return Made(standing, cut, (first, *alerts, *commands), own.event_id)
+
+
+def spans(standing: Standing, slices: Mapping[TopicPartition, Sequence[Batch]], partitions: Mapping[str, int]) -> list[Span]:
+    """What a cut takes. The first one names all inputs, so that it is written down where each begins."""
+    state = standing.engine.state
+    found = [Span(source, batches[0].begins, batches[-1].following) for source, batches in slices.items()]
+    if state.sequence == 0:
+        found += [
+            Span(source, state.positions.get(source, 0), state.positions.get(source, 0))
+            for source in inputs(state.partition, partitions)
+            if source not in slices
+        ]
+    return found

@@ -58,7 +58,7 @@ class Fleet(World):
         example: dict[str, Any] = json.loads((EXAMPLES / record / "typical.json").read_text("utf-8"))["values"]
         self.sequences[record] = self.sequences.get(record, 0) + 1
         when = START + int(at * SECOND)
-        for name in {"key_hash", "certificate"} & example.keys():  # examples have bytes as text
+        for name in {"key_hash", "certificate", "public_key", "fingerprint"} & example.keys():  # examples have bytes as text
             example[name] = example[name].encode("latin-1")
         common = {"occurred_at": when, "received_at": when, "device_id": DEVICE, "sequence": self.sequences[record]}
         common["event_id"] = str(uuid5(SPACE, f"{record}/{self.sequences[record]}"))
@@ -176,6 +176,21 @@ def test_a_new_device() -> None:
     assert raised_and_cleared(told(world, 61.0))
 
 
+def test_too_many_registrations_fail() -> None:
+    world = Fleet()
+    world.apply("registration-failure-rate")
+    for number in range(60):
+        world.put("fleet.registration.events", "SessionOpened", number * 10.0)
+        if number < 6:
+            kind, values = ("CertificateFailed", {}) if number % 2 else ("ChallengeFailed", {"attempts_left": 0})
+            world.put("fleet.registration.events", kind, number * 10.0 + 5.0, **values)
+        world.put("fleet.registration.events", "ChallengeFailed", number * 10.0 + 6.0, attempts_left=1)
+        world.cut(number * 10.0 + 7.0)
+    for minute in range(11, 90):
+        world.cut(minute * MINUTE)
+    assert raised_and_cleared(told(world, 90 * MINUTE))
+
+
 def test_a_certificate_that_ends_soon_and_is_renewed() -> None:
     world = Fleet()
     world.apply("certificate-expiry")
@@ -187,7 +202,15 @@ def test_a_certificate_that_ends_soon_and_is_renewed() -> None:
 
 
 def test_all_of_them_are_rules_and_tested() -> None:
-    tested = {*HEARTBEAT, *SYSTEM, *EVENTS, "device-offline", "new-device", "certificate-expiry"}
+    tested = {
+        *HEARTBEAT,
+        *SYSTEM,
+        *EVENTS,
+        "device-offline",
+        "new-device",
+        "certificate-expiry",
+        "registration-failure-rate",
+    }
     documents = builtin_documents()
     assert set(documents) == tested
     for name, text in documents.items():

@@ -80,6 +80,7 @@ class Crew:
         position = self.runner.position(HOME) or 0
         commands: list[Batch] = list(self.world.log.read(HOME, position, self.world.log.bounds([COMMANDS])[HOME][1]))
         try:
+            self.runner.keep_only([0])
             turned = self.runner.turn(commands, lambda: self.member, 0.0, self.patience)
         except (Killed, Disowned):
             self.runner = self.started()

@@ -151,7 +151,42 @@ def test_a_log_that_holds_other_alerts_than_its_inputs_lead_to_halts() -> None:
     crew.world.log.append(TopicPartition(ALERTS, 0), b"a", forged)
     crew.snapshots.kept.clear()
     crew.runner = crew.started()
+    crew.runner.keep_only([0])
     with pytest.raises(EngineFailed, match="which no cut leads to") as failed:
         crew.runner.turn([], lambda: crew.member, 0.0)
     assert failed.value.partition == 0
     assert crew.runner.position(HOME) is None
+
+
+def test_nothing_is_done_for_a_partition_that_went_again_before_it_was_read() -> None:
+    crew = Crew(World())
+    crew.world.rule(ToyRule(above=100.0))
+    crew.settle(1)
+    crew.world.reading("a", 2, temperature=120.0)
+    cuts, snapshots = crew.cuts(), dict(crew.snapshots.kept)
+    crew.runner.start([HOME])
+    for kept in ([], [5]):
+        crew.runner.keep_only(kept)
+        assert crew.runner.turn([], lambda: crew.member, 0.0).lag == {}
+        crew.runner.save(0, 0.0, 1e9)
+    assert crew.cuts() == cuts
+    assert crew.alerts() == []
+    assert crew.snapshots.kept == snapshots
+    crew.settle(2)
+    assert told(crew.alerts()) == [("AlertFired", "a", 2)], "once it is read, it is worked on"
+
+
+def test_a_start_between_the_look_at_what_is_owned_and_the_turn() -> None:
+    """What was looked at was another assignment: whether the new one is read is not known yet."""
+    crew = Crew(World())
+    crew.settle(1)
+    cuts = crew.cuts()
+    crew.world.reading("a", 2, temperature=120.0)
+    crew.world.send("fleet.alerts.commands", "a", b"junk")
+    crew.runner.keep_only([0])
+    crew.runner.start([HOME])
+    crew.runner.turn(list(crew.world.log.read(HOME, 0, 1)), lambda: crew.member, 0.0)
+    assert crew.cuts() == cuts
+    crew.runner.keep_only([0])
+    assert crew.runner.turn([], lambda: crew.member, 0.0).counts.unreadable == 1, "the command was not lost"
+    assert crew.runner.position(HOME) == 1

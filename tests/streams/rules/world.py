@@ -59,6 +59,7 @@ class ToyEvaluator:
         self.rule_id, self.version = event.rule_id, event.version
         self.input, self.timing = self._rule.input, self._rule.timing
         self.metrics: Collection[str] = [self._rule.of] if self.input == "telemetry" else []
+        self.counter = None
         self._newest: dict[str, int] = {}
 
     def group(self, fields: Mapping[str, Any]) -> str:

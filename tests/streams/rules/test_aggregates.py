@@ -1,0 +1,110 @@
+"""Rules about the fleet: the same alerts, however rows fall into partitions, cuts, runs and restarts."""
+
+import random
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.alert_messages import AlertEvent
+from schemas.rules.reading import BadRule, read
+from streams.rules.compiled import compile_rule
+from streams.rules.counting import GRACE
+from streams.rules.cuts import Cut, runs
+from tests.streams.rules.fleet_world import FleetWorld
+from tests.streams.rules.world import SECOND, START
+
+RATE = """
+id: failures
+input: fleet
+aggregate:
+  of: registration
+  window: {window}
+  measures:
+    begun: {{count: "record == 'SessionOpened'"}}
+    failed: {{count: "record == 'ChallengeFailed' && attempts_left == 0"}}
+    left: {{sum: "attempts_left * 0.1", where: "record == 'ChallengeFailed'"}}
+when: failed / begun > 0.3
+{more}
+annotations: {{summary: "{{{{ value | % }}}} of {{{{ group }}}}"}}
+"""
+
+
+class Attempt(NamedTuple):
+    at: int
+    hardware: str
+    fails: bool
+
+
+attempts = st.builds(Attempt, st.integers(0, 60), st.sampled_from(["a", "b", "c", "d"]), st.booleans())
+stories = st.lists(attempts, min_size=3, max_size=40).map(sorted)
+rules = st.sampled_from(["", "repeat: 2", "for: 5s", "keep_firing: 7s", "group_by: [hardware_id]", "scope: {models: [mk]}"])
+
+
+def told(events: list[AlertEvent]) -> list[tuple[object, ...]]:
+    """All but when an engine has written it."""
+    return sorted((e.occurred_at, e.home_key, e.number, type(e).__name__, e.alert_id, e.value or 0.0) for e in events)
+
+
+def lived(partitions: int, rule: str, story: list[Attempt], source: random.Random | None) -> list[AlertEvent]:
+    """The story, taken second by second; with a `source`, in cuts, runs and restarts as it falls."""
+    world, found = FleetWorld(partitions), list[AlertEvent]()
+    world.apply(rule)
+    waiting: list[list[Cut]] = [[] for _ in range(partitions)]
+    for second in range(140):
+        for number, attempt in enumerate(story):
+            if attempt.at == second:
+                world.begun(attempt.hardware, second, number)
+                if attempt.fails:
+                    world.failed(attempt.hardware, second + 0.25, number)
+        for partition in range(partitions):
+            if source is None or second == 139 or source.random() < 0.6:
+                waiting[partition].append(world.cut_of(partition, second + 0.5))
+            if source is None or second == 139 or source.random() < 0.2:
+                for run in runs(waiting[partition], 1_000):
+                    found += world.step(partition, run)
+                waiting[partition] = []
+            if source is not None and source.random() < 0.05:
+                world.restart(partition)
+    return found
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(stories, rules, st.sampled_from(["10s", "7500ms", "2m"]), st.sampled_from([1, 3]), st.integers(0, 999))
+def test_the_same_whatever_is_split(story: list[Attempt], more: str, window: str, partitions: int, seed: int) -> None:
+    rule = RATE.format(window=window, more=more)
+    assert told(lived(partitions, rule, story, random.Random(seed))) == told(lived(1, rule, story, None))
+
+
+def test_the_story_has_alerts() -> None:
+    """What the property is about happens in it."""
+    story = [Attempt(second, "ab"[second % 2], second % 2 == 0) for second in range(30)]
+    one = lived(1, RATE.format(window="10s", more=""), story, None)
+    assert [(type(e).__name__, (e.occurred_at - START) // SECOND) for e in one] == [("AlertFired", 1), ("AlertResolved", 39)]
+    assert (one[0].home_key, one[0].device_id, one[0].group, one[0].value) == ("fleet/failures/", None, "", 1.0)
+    assert one[0].received_at == one[0].occurred_at + GRACE + SECOND // 2
+    each = lived(3, RATE.format(window="10s", more="group_by: [hardware_id]"), story, None)
+    assert {(e.home_key, e.labels) for e in each} == {('fleet/failures/{"hardware_id":"a"}', '{"hardware_id":"a"}')}
+    assert [type(e).__name__ for e in each] == ["AlertFired", "AlertResolved"]
+    assert '100.0 % of {\\"hardware_id\\":\\"a\\"}' in each[0].annotations
+
+
+def test_what_is_older_than_the_window_is_not_counted() -> None:
+    story = [Attempt(1, "a", True), *(Attempt(second, "b", False) for second in range(2, 40))]
+    fired, resolved = lived(1, RATE.format(window="10s", more=""), story, None)
+    assert (fired.occurred_at - START) // SECOND == 2
+    assert (resolved.occurred_at - START) // SECOND == 5, "one of four"
+    assert fired.alert_id == resolved.alert_id
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("no_data: {after: 5m}", "has no no_data"),
+        ("clear: avg(failed, '5m') < 1", "an aggregate has a window of its own"),
+    ],
+)
+def test_what_a_rule_about_the_fleet_can_t_say(more: str, message: str) -> None:
+    with pytest.raises(BadRule, match=message):
+        compile_rule(read(RATE.format(window="10s", more=more)), FleetWorld(1).contract)
