@@ -38,7 +38,7 @@ class Sharing:
         pools = [each for each in self._windows if id(each) in own]
         known = {id(each) for each in pools}
         for windows in (each for name, each in own.items() if name not in known):
-            pool = next((each for each in pools if each.agrees(windows)), None)
+            pool = next((each for each in pools if _agree(each, windows)), None)
             if pool is None:
                 pools.append(windows)
                 continue
@@ -73,3 +73,18 @@ def _alone(evaluator: Evaluator, frame: pl.DataFrame) -> Verdicts:
     except RuleFailed as failed:
         nothing = pl.Series([None], dtype=pl.Boolean).new_from_index(0, frame.height)
         return Verdicts(nothing, nothing, nothing.cast(pl.Float64), Failed(0, str(failed)))
+
+
+def _agree(one: Windows, other: Windows) -> bool:
+    """Whether both hold the same, where both hold anything, and may go on as one. What holds nothing yet agrees only with
+    what holds nothing either."""
+    both = one.series.keys() & other.series.keys()
+    if not both:
+        return not one.series and not other.series
+    return _only(one, both) == _only(other, both)
+
+
+def _only(windows: Windows, series: Iterable[str]) -> bytes:
+    some = Windows()
+    some.series = {name: windows.series[name] for name in series}
+    return some.encoded()

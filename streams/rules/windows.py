@@ -217,19 +217,6 @@ class Windows:
         self.series: dict[str, Kept] = {}
         self.newest: dict[str, dict[str, int]] = {}
 
-    def agrees(self, other: "Windows") -> bool:
-        """Whether both hold the same, where both hold anything, and may go on as one. What holds nothing yet agrees with
-        nothing but what holds nothing either."""
-        both = self.series.keys() & other.series.keys()
-        if not both:
-            return not self.series and not other.series
-        return self._only(both).encoded() == other._only(both).encoded()
-
-    def _only(self, series: Iterable[str]) -> "Windows":
-        made = Windows()
-        made.series = {name: self.series[name] for name in series if name in self.series}
-        return made
-
     def encoded(self) -> bytes:
         """Equal states give equal bytes."""
         series = {
