@@ -86,6 +86,16 @@ def configuration(settings: Settings) -> dict[str, str]:
         "taskmanager.data.port": str(data),
         "taskmanager.numberOfTaskSlots": str(SLOTS),
         "parallelism.default": str(SLOTS),
+        "python.client.executable": python,
+        "python.executable": python,
+        "env.java.opts.all": " ".join(_doors(settings)),
+        **_memory(settings),
+        **_recovery(settings),
+    }
+
+
+def _memory(settings: Settings) -> dict[str, str]:
+    return {
         "taskmanager.cpu.cores": "1.0",
         "taskmanager.memory.framework.heap.size": "128m",
         "taskmanager.memory.framework.off-heap.size": "64m",
@@ -95,8 +105,11 @@ def configuration(settings: Settings) -> dict[str, str]:
         "taskmanager.memory.network.max": "64m",
         "taskmanager.memory.managed.size": "64m",
         "io.tmp.dirs": str(folder(settings) / "tmp"),
-        "python.client.executable": python,
-        "python.executable": python,
+    }
+
+
+def _recovery(settings: Settings) -> dict[str, str]:
+    return {
         "execution.checkpointing.interval": f"{settings.trends_checkpoint_seconds:g} s",
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         "execution.checkpointing.storage": "filesystem",
@@ -104,7 +117,6 @@ def configuration(settings: Settings) -> dict[str, str]:
         "execution.checkpointing.savepoint-dir": (folder(settings) / "savepoints").as_uri(),
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "2",
-        "env.java.opts.all": " ".join(_doors(settings)),
         "restart-strategy.type": "exponential-delay",
         "heartbeat.timeout": "20000",
         "heartbeat.interval": "4000",
