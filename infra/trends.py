@@ -129,18 +129,28 @@ def submit(settings: Settings, made: jobs.Job, origin: str | None = None) -> str
     if origin:
         made = replace(made, configuration={**made.configuration, "execution.state-recovery.path": origin})
     file.write_text(made.text(), "utf-8")
-    done = subprocess.run(
+    done = _client(
+        settings,
         [str(flink.environment(settings) / "bin" / "python"), str(RUN), str(file), settings.host, str(settings.trends_port)],
-        cwd=folder,
-        env=child_environment(flink.variables(settings)),
-        capture_output=True,
-        text=True,
-        timeout=SUBMIT_SECONDS,
-        check=False,
     )
     if done.returncode != 0:
         raise Refused(f"the job could not be submitted:\n{(done.stdout + done.stderr)[-4000:]}")
     return done.stdout.split()[-1]
+
+
+def _client(settings: Settings, command: list[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            cwd=flink.folder(settings),
+            env=child_environment(flink.variables(settings)),
+            capture_output=True,
+            text=True,
+            timeout=SUBMIT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Refused(f"the job could not be submitted in {SUBMIT_SECONDS:.0f} s") from error
 
 
 def newest_checkpoint(settings: Settings) -> str | None:
