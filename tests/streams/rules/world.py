@@ -25,11 +25,13 @@ from schemas.record_columns import decoder_of
 from schemas.rule_messages import RuleApplied
 from schemas.rule_records import RulesAdvanced
 from schemas.wire import prefix
-from streams.rules.cuts import CUTS, ORDER, Cut, Span, inputs
+from streams.rules import facts
+from streams.rules.cuts import CUTS, ORDER, REGISTRATION, Cut, Span, inputs
 from streams.rules.engine import Engine
 from streams.rules.ports import Evaluator, Input, Moment, Place, RuleFailed, Signal, Timing, Verdicts
-from streams.rules.reading import Readers
+from streams.rules.reading import Readers, facts_of
 from streams.rules.state import State
+from tests.schemas.example_records import framed
 
 SECOND = 1_000_000
 START = 1_790_000_000 * SECOND
@@ -156,7 +158,8 @@ class World:
         columns = {
             name: decoder_of(self.contract.topics[name], self.registry.schema) for name in ORDER if name != "fleet.rules"
         }
-        return State(partition, 1, Readers(self.codecs, columns), ToyEvaluator, ToyLifecycle())
+        read_facts = facts_of(decoder_of(self.contract.topics[REGISTRATION], self.registry.schema, facts.RECORDS))
+        return State(partition, 1, Readers(self.codecs, columns, read_facts), ToyEvaluator, ToyLifecycle())
 
     # --- records ------------------------------------------------------------------------------------------------------
 
@@ -199,6 +202,11 @@ class World:
             "readings": readings,
         }  # fmt: skip
         return self.send("fleet.telemetry", device, self.record("fleet.telemetry", "TelemetryReceived", record), heard)
+
+    def session(self, device: str) -> int:
+        """A device, of the model m, asks to be registered."""
+        own = {"device_id": device, "hardware_id": f"hw-{device}", "model": "m"}
+        return self.send(REGISTRATION, device, framed(self.registry.register, REGISTRATION, "SessionOpened", own))
 
     # --- cuts ---------------------------------------------------------------------------------------------------------
 
