@@ -28,7 +28,7 @@ from schemas.wire import prefix
 from streams.rules import facts
 from streams.rules.cuts import CUTS, ORDER, REGISTRATION, Cut, Span, inputs
 from streams.rules.engine import Engine
-from streams.rules.ports import Evaluator, Input, Moment, Place, RuleFailed, Signal, Timing, Verdicts
+from streams.rules.ports import Evaluator, Failed, Input, Moment, Place, RuleFailed, Signal, Timing, Verdicts
 from streams.rules.reading import Readers, facts_of
 from streams.rules.state import State
 from tests.schemas.example_records import framed
@@ -48,6 +48,8 @@ class ToyRule(msgspec.Struct, kw_only=True):
     timing: Timing = Timing()
     models: tuple[str, ...] = ()
     fails: bool = False
+    fails_above: float | None = None
+    seconds: float = 0.0
 
 
 class ToyEvaluator:
@@ -72,7 +74,10 @@ class ToyEvaluator:
         name = f"metric:{self._rule.of}" if self.input == "telemetry" else self._rule.of
         column = rows[name].cast(pl.Float64) if name in rows.columns else pl.Series(name, [None] * rows.height, pl.Float64)
         below = self._rule.above if self._rule.below is None else self._rule.below
-        return Verdicts(column > self._rule.above, column <= below, column)
+        limit = float("inf") if self._rule.fails_above is None else self._rule.fails_above
+        beyond = (column > limit).arg_true()
+        failed = Failed(beyond[0], "too hot to say") if len(beyond) else None
+        return Verdicts(column > self._rule.above, column <= below, column, failed, self._rule.seconds)
 
     def about(self, key: str, model: str | None, labels: Mapping[str, str]) -> bool:
         return not self._rule.models or model in self._rule.models
