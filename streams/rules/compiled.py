@@ -16,10 +16,11 @@ from schemas.contract import Contract
 from schemas.rules import dialect, tree
 from schemas.rules.checking import compile_expression
 from schemas.rules.document import Rule
-from schemas.rules.expression import BadExpression, Call, Expression, constant
+from schemas.rules.expression import BadExpression, Call, Expression, constant, durations
 from schemas.rules.inputs import LABEL_COLUMN, METRIC_COLUMN, TOPICS, NoSuchInput, Variable, variables
 from schemas.rules.reading import BadRule
 from streams.rules.columnar import NotColumnar, columnar
+from streams.rules.ports import AT
 from streams.rules.single import Single
 from streams.rules.templates import BadTemplate, Template
 
@@ -94,6 +95,15 @@ class CompiledRule:
     @property
     def horizon(self) -> int:
         return max((call.span for call in self.calls.values()), default=0)
+
+    @property
+    def terms(self) -> tuple[int, ...]:
+        """Of a rule that compares the end of a certificate with the time: the durations that it names, in microseconds, and
+        0. When the end is as near as one of them it may say something else, though no record has come."""
+        if self.rule.input != "certificate" or not {"not_after", AT} <= self.columns.keys():
+            return ()
+        named = {length for part in self.parts for length in durations(part.expression.root)}
+        return (0, *sorted(named - {0}))
 
     def annotations(self, values: Mapping[str, Any]) -> dict[str, str]:
         """The annotations with values by the names that templates have (streams.rules.templates)."""

@@ -24,6 +24,8 @@ from streams.rules.reading import Slices, alert_commands, registrations, rule_ev
 from streams.rules.run import Counts, Outcome, Run
 from streams.rules.state import State, ordered
 
+Mask = npt.NDArray[np.bool_]
+
 SAMPLE = 20
 """Newest records of a slice that are asked for their time."""
 
@@ -63,8 +65,11 @@ class Engine:
             home = self.state.at_home(name, frame)
             if home.height:
                 run.intakes[name] = intake = Intake(name, home, self.state.subjects(name), layout)
-                self._evaluate(run, player, intake)
+                if name == "certificate":
+                    current = self.state.certificates.take(intake)
+                self._evaluate(run, player, intake, current if name == "certificate" else None)
         player.play()
+        self.state.certificates.settle()
         return run
 
     def newest(self, slices: Slices) -> int | None:
@@ -109,7 +114,8 @@ class Engine:
 
     # --- columns ------------------------------------------------------------------------------------------------------
 
-    def _evaluate(self, run: Run, player: Player, intake: Intake) -> None:
+    def _evaluate(self, run: Run, player: Player, intake: Intake, current: Mask | None) -> None:
+        """`current`: which rows are about what devices have now; None where all are."""
         assert intake.seen is not None
         run.counts.again += intake.seen.again
         wanted = [one for one in self.state.active.values() if one.evaluator.input == intake.name and not one.broken]
@@ -118,6 +124,10 @@ class Engine:
         intake.frame = self.state.fleet.columns(intake.frame)
         for active in ordered(wanted):
             scope = self.state.scope(active, intake)
+            if active.evaluator.terms and current is not None:
+                scope = scope & current
+                for row in np.flatnonzero(scope).tolist():
+                    run.put("term", active, intake, row)
             try:
                 verdict = active.evaluate(intake, scope)
             except RuleFailed as failed:

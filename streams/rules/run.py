@@ -54,7 +54,7 @@ class Entry(NamedTuple):
     order: int
     slot: tuple[str, str]
     number: int
-    kind: Literal["row", "gap", "command", "count"]
+    kind: Literal["row", "gap", "command", "count", "term"]
     row: int
     active: Active | None
     what: Any = None
@@ -78,7 +78,7 @@ class Run:
         self.alerts = [[] for _ in self.cuts]
         self.commands = [[] for _ in self.cuts]
 
-    def put(self, kind: Literal["row", "gap"], active: Active, intake: Intake, row: int) -> None:
+    def put(self, kind: Literal["row", "gap", "term"], active: Active, intake: Intake, row: int) -> None:
         """A row to be looked at for a rule."""
         self._numbers += 1
         order = 0 if kind == "gap" else 1
