@@ -168,10 +168,9 @@ class Notifier:
         for source, offset, event in ahead:
             book.fold(source, offset, event, now)
         self._book, self._ends = book, {source: last for source, (_, last) in bounds.items()}
-        self._settled = []
-        for planned, outcome in self._sender.outcomes():
-            if plans.pop(planned.notification_id, None) is not None:
-                self._settled.append((planned, outcome))
+        # What this process knows and could not record, if nobody did since.
+        known = [*self._settled, *self._sender.outcomes()]
+        self._settled = [one for one in known if plans.pop(one[0].notification_id, None) is not None]
         self._doubtful = list(plans.values())
 
     def _events(self, source: TopicPartition, start: int, stop: int) -> Iterable[tuple[int, Event]]:

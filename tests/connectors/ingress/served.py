@@ -90,7 +90,7 @@ def options(state_dir: Path, **changes: Any) -> Options:
 
 
 def _wait_for(port: int) -> None:
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
@@ -170,7 +170,7 @@ def serving_with(limits: Options, around: Around, ready: bool = True) -> Iterato
     thread = threading.Thread(target=lambda: around.run(main()))
     with patch("connectors.ingress.recovery.SETTLE_SECONDS", 0.01):  # nothing else writes to the log
         thread.start()
-        assert started.wait(20)
+        assert started.wait(60)
     (served,) = begun
     _wait_for(served.port)
     try:

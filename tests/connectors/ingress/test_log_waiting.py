@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest.mock import patch
@@ -16,14 +17,21 @@ from tests.connectors.ingress.served import KEY, Served
 # --- waiting
 
 
+def until(came_true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 15
+    while not came_true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_a_record_that_comes_ends_the_wait_of_all(served: Served) -> None:
     put(served, b"1")
     with ThreadPoolExecutor(20) as pool:
         waiting = [pool.submit(served.client.get, f"{PATH}?from=1&wait=20") for _ in range(20)]
-        time.sleep(0.5)
+        until(lambda: served.pages.reads == 20)
+        time.sleep(0.3)
         assert not any(one.done() for one in waiting)
-        reads = served.pages.reads
-        assert reads == 20, "who waits asks for no pages"
+        assert served.pages.reads == 20, "who waits asks for no pages"
         started = time.monotonic()
         served.call(lambda: put(served, b"2"))
         answers = [one.result(10) for one in waiting]

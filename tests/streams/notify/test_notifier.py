@@ -241,3 +241,19 @@ def test_who_lost_its_place_writes_and_sends_nothing() -> None:
     assert inbox.came == []
     world.settle(new)
     assert len(inbox.came) == 1
+
+
+def test_what_became_of_a_notice_is_not_forgotten_where_its_record_failed() -> None:
+    inbox = Inbox(knows_repeats=False)  # a plan of which nothing is known would be told as in doubt
+    world = World({"mail": inbox})
+    notifier = world.notifier()
+    world.alert("AlertFired", 1)
+    notifier.step(world.group.generation)
+    stale = world.group.generation
+    world.group.join()
+    with pytest.raises(Disowned):
+        notifier.step(stale)
+    notifier.start(world.group.committed)
+    world.settle(notifier)
+    assert [type(record) for record in world.recorded()] == [NotificationPlanned, NotificationSent]
+    assert len(inbox.came) == 1
