@@ -92,8 +92,8 @@ class PastLog:
         return found
 
     def _known_before(self, partition: int, rules: Sequence[Rule], at: int, cuts: Sequence[Cut]) -> Cut:
-        """A cut in which an engine learns, at a time no later than the first cut, what was known before that one: who devices
-        are, and what certificates they have."""
+        """A cut in which an engine learns, no later than at the first one, what was known before that: who devices are, and
+        what certificates they have."""
         topics = TURNING | {CERTIFICATES} if any(rule.input == "certificate" for rule in rules) else TURNING
         begins: dict[TopicPartition, int] = {}
         for cut in cuts:
