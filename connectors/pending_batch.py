@@ -107,14 +107,6 @@ class Collection:
         return pending
 
 
-def batch_of(source: TopicPartition, messages: Sequence[Message], read_from: int, read_to: int) -> Batch:
-    """A batch of data messages (no errors among them) of one partition, all that there are in [read_from, read_to)."""
-    pending = PendingBatch(read_from=read_from)
-    pending.extend(messages)
-    pending.read_to = read_to
-    return pending.batch(source)
-
-
 def runs(messages: Sequence[Message]) -> Iterator[tuple[TopicPartition, Sequence[Message]]]:
     """Data messages as runs of neighbours of one partition."""
     partitions, topics = list(map(Message.partition, messages)), list(map(Message.topic, messages))

@@ -3,9 +3,10 @@
 tests/projections/test_device_state.py holds the two equal on random records.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from projections.device_state import (
@@ -23,7 +24,10 @@ from projections.device_state import (
 from projections.projection import KEY
 from projections.updates import Add, Most, Newest, Update
 
-Rows = Iterable[tuple[Any, ...]]
+# Numbers of groups that may be free, for each reading: memory that is not used is cheaper than to number groups densely.
+MOST_EMPTY = 4
+
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def keyed(topic: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -70,27 +74,50 @@ def _presence(topic: str, partition: int, frame: pl.DataFrame) -> dict[str, dict
 
 
 def _add_readings(summary: dict[str, dict[str, Update]], partition: int, frame: pl.DataFrame) -> None:
-    readings = frame.select("device_id", "received_at", "offset", pl.col("readings").list.len().alias("n"), "readings")
-    for device, count in readings.group_by("device_id").agg(pl.col("n").sum()).iter_rows():
+    counts = frame["readings"].list.len()
+    for device, count in frame.select("device_id", n=counts).group_by("device_id").agg(pl.col("n").sum()).iter_rows():
         summary[device]["count.readings"] = Add(count)
-    place = pl.int_ranges(pl.col("n").cast(pl.Int64)).alias("place")
-    long = (
-        readings.filter(pl.col("n") > 0)
-        .with_columns(place)
-        .explode("readings", "place")
-        .unnest("readings")
-        .with_columns(pl.min_horizontal("at", "received_at").alias("time"))
-    )
-    newest = (
-        _in_order(long, "time")
-        .group_by("device_id", "metric")
-        .agg(pl.col("value", "unit", "at", "received_at", "time", "offset", "place").last())
+    readings = frame["readings"].explode(empty_as_null=False, keep_nulls=False).struct.unnest()
+    records = frame.select("device_id", "received_at", "offset")
+    record = np.repeat(np.arange(len(records)), counts.to_numpy())
+    time = np.minimum(readings["at"].to_numpy(), records["received_at"].to_numpy()[record])
+    device, metric = _numbers(records["device_id"])[record], _numbers(readings["metric"])
+    newest = _newest(_groups(device, metric), time)
+    of = record[newest]
+    place = newest - np.searchsorted(record, of)
+    found = pl.concat(
+        [readings[newest], records[of], pl.DataFrame({"time": time[newest], "place": place})], how="horizontal"
     )
     columns = ("device_id", "metric", "value", "unit", "at", "received_at", "time", "offset", "place")
-    for device, metric, value, unit, at, received, time, offset, where in newest.select(columns).iter_rows():
-        summary[device]["metric." + metric] = Newest(
-            (time, partition, offset, where), {"value": value, "unit": unit, "at": at, "received_at": received}
+    for device_id, name, value, unit, at, received, when, offset, where in found.select(columns).iter_rows():
+        summary[device_id]["metric." + name] = Newest(
+            (when, partition, offset, where), {"value": value, "unit": unit, "at": at, "received_at": received}
         )
+
+
+def _numbers(texts: pl.Series) -> Numbers:
+    """A number for each text, the same for equal ones; from 0 to that of different texts."""
+    numbers: Numbers = texts.cast(pl.Enum(texts.unique())).to_physical().cast(pl.Int64).to_numpy()
+    return numbers
+
+
+def _groups(ones: Numbers, others: Numbers) -> Numbers:
+    """A number for each pair, from 0 to a few times that of the pairs."""
+    groups: Numbers = ones * (others.max(initial=0) + 1) + others
+    if groups.max(initial=0) > MOST_EMPTY * len(groups):  # many devices and many metrics, few of them of one device
+        groups = np.unique(groups, return_inverse=True)[1]
+    return groups
+
+
+def _newest(groups: Numbers, times: Numbers) -> Numbers:
+    """The places of the greatest time of each group, of equal times the last. Readings are in no order of time, and to sort
+    them all takes longer than everything else that is done with them."""
+    greatest = np.full(groups.max(initial=0) + 1, np.iinfo(np.int64).min)
+    np.maximum.at(greatest, groups, times)
+    (candidates,) = np.nonzero(times == greatest[groups])
+    last = np.full(len(greatest), -1)
+    np.maximum.at(last, groups[candidates], candidates)
+    return last[last >= 0]
 
 
 def _add_newest_record(topic: str, summary: dict[str, dict[str, Update]], partition: int, frame: pl.DataFrame) -> None:

@@ -65,6 +65,29 @@ def test_merged_updates_change_what_single_ones_do(log: Log) -> None:
     assert {key: changes({}, merge(updates)) for key, updates in parts.items()} == expected
 
 
+def test_metrics_of_many_names_fold_as_records_do() -> None:
+    """Each device has a metric of its own, so that nearly all pairs of a device and a metric are not there."""
+    at = 1_790_000_000_000_000
+    log = [
+        (
+            device_state.TELEMETRY,
+            0,
+            offset,
+            {
+                "event_id": "e",
+                "device_id": f"d-{offset % 50}",
+                "occurred_at": at,
+                "received_at": at,
+                "boot_id": "b",
+                "sequence": offset,
+                "readings": [{"metric": f"m-{offset % 50}", "at": at, "value": float(offset), "unit": None}],
+            },
+        )
+        for offset in range(100)
+    ]
+    assert by_batch(log, 100, frame) == by_record(log)
+
+
 def test_clock_ahead_does_not_hide_later_readings() -> None:
     def telemetry(at: int, received: int, value: float) -> dict[str, Any]:
         reading = {"metric": "temperature", "at": at, "value": value, "unit": "Cel"}
