@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import cpu_count, get_context
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -20,7 +20,8 @@ from schemas.rule_records import CUTS
 from schemas.rules.document import Rule
 from streams.rules.applied import applied
 from streams.rules.backtest import SECOND, Past, backtest, made_up
-from streams.rules.cuts import CERTIFICATES, COMMANDS, ORDER, TURNING, Cut, Span, in_order, inputs
+from streams.rules.cuts import CERTIFICATES, COMMANDS, LOCAL, ORDER, TURNING, Cut, Span, in_order, inputs
+from streams.rules.ports import Input, RuleFailed
 from streams.rules.restore import cut_of
 from streams.rules.rows import TOPICS
 from streams.rules.summary import Difference, Summary, difference, live_events, summary
@@ -139,6 +140,10 @@ def run_backtest(
         RuleFailed: a rule can't be compiled, or fails on what was there.
     """
     begins, ends = between
+    for rule in rules:
+        if rule.aggregate is not None and TOPICS[cast(Input, rule.aggregate.of)] in LOCAL:
+            about = f"an aggregate of {rule.aggregate.of}, which several partitions count"
+            raise RuleFailed(f"rule {rule.id}: {about}, can't be back-tested: partitions are back-tested one by one")
     asked = [Asked(settings, tuple(rules), between, dict(versions or {}), partition) for partition in _homes()]
     with ProcessPoolExecutor(min(len(asked), cpu_count() or 1), get_context("spawn")) as pool:
         parts = list(pool.map(of_partition, asked))

@@ -15,12 +15,13 @@ from schemas.rule_messages import RuleApplied, RuleDisabled, RuleSuspended
 from streams.rules.active import Active, Slot
 from streams.rules.cells import Reason, ended
 from streams.rules.clock import Timer
-from streams.rules.cuts import PACED, RANK, Cut, Layout
-from streams.rules.fleetwide import count
+from streams.rules.cuts import LOCAL, PACED, RANK, Cut, Layout
+from streams.rules.fleetwide import count, partials
 from streams.rules.intake import Intake
 from streams.rules.playing import Player
 from streams.rules.ports import Moment, RuleFailed
 from streams.rules.reading import Slices, alert_commands, registrations, rule_events
+from streams.rules.rows import TOPICS
 from streams.rules.run import Counts, Outcome, Run
 from streams.rules.state import State, ordered
 
@@ -61,13 +62,18 @@ class Engine:
         self._commands(run, slices, layout)
         for name, frame, unreadable in self.state.rows(slices):
             run.counts.unreadable += unreadable
-            count(self.state, run, name, frame, layout)
+            local = TOPICS[name] in LOCAL
+            if not local:
+                count(self.state, run, name, frame, layout)
             home = self.state.at_home(name, frame)
             if home.height:
                 run.intakes[name] = intake = Intake(name, home, self.state.subjects(name), layout)
+                if local:
+                    count(self.state, run, name, intake.frame, layout)
                 if name == "certificate":
                     current = self.state.certificates.take(intake)
                 self._evaluate(run, player, intake, current if name == "certificate" else None)
+        partials(self.state, run, slices, layout)
         player.play()
         self.state.certificates.settle()
         return run

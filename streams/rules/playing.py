@@ -82,6 +82,9 @@ class Player:
             self._run.put("row", active, intake, row)
 
     def _entry(self, cut: int, entry: Entry) -> None:
+        if entry.kind == "partial":
+            fleetwide.hear(self._state, self._run, cut, entry.what)
+            return
         if entry.active is None:
             place, key, command = entry.what
             moment = Moment(command.issued_at, self._clocks[cut])
@@ -136,7 +139,7 @@ class Player:
         for timer in self._state.timers.take(clock):
             active = self._state.active_of(timer.rule_id)
             if timer.kind == "bucket":
-                fleetwide.ask(self._state, self._run, cut, timer, partial(self.say_of_time, cut))
+                fleetwide.due(self._state, self._run, cut, timer, partial(self.say_of_time, cut))
             elif active is not None and timer.kind in ("hold", "keep"):
                 self._over(cut, active, timer)
             elif active is not None and timer.kind == "term":

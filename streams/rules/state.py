@@ -60,6 +60,10 @@ class State:
         self._compile = compile_rule
         self._home = lru_cache(KEYS_REMEMBERED)(partial(_home, partitions))
 
+    def home_of(self, key: str) -> int:
+        """The partition where the alerts of a home key are decided."""
+        return self._home(key)
+
     def is_home(self, key: str) -> bool:
         return self._home(key) == self.partition
 
