@@ -23,7 +23,7 @@ class RecordsFile:
         self._count = 0
         fields = [field for record in records for field in shape_of(record.schema).fields]
         times = {field.name for field in fields if field.shape.kind is Kind.TIMESTAMP}
-        self._times = times | {name for name, kind in POSITION.items() if kind == "timestamp"}
+        self._times = times | {name for name, shape in POSITION.items() if shape.kind is Kind.TIMESTAMP}
 
     def write(self, frame: pl.DataFrame) -> None:
         self._parts.mkdir(parents=True, exist_ok=True)
