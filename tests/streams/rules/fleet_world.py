@@ -16,11 +16,12 @@ from schemas.rule_records import AGGREGATES, PartialAggregated
 from schemas.rules.document import canonical
 from schemas.rules.reading import read
 from streams.alerts.lifecycle import AlertLifecycle
+from streams.rules import facts
 from streams.rules.annotations import annotator
-from streams.rules.cuts import ORDER, Cut, Span, in_order, inputs
+from streams.rules.cuts import ORDER, REGISTRATION, Cut, Span, in_order, inputs
 from streams.rules.engine import Engine
 from streams.rules.evaluator import evaluator
-from streams.rules.reading import Readers
+from streams.rules.reading import Readers, facts_of
 from streams.rules.state import State
 from tests.streams.rules.world import SECOND, SPACE, START, World
 
@@ -51,7 +52,7 @@ class FleetWorld(World):
         return State(
             partition,
             self.partitions,
-            Readers(codecs, columns),
+            Readers(codecs, columns, facts_of(decoder_of(topics[REGISTRATION], schema, facts.RECORDS))),
             lambda event: evaluator(event.document, event.version, self.contract),
             AlertLifecycle(annotator()),
         )

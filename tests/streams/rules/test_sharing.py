@@ -15,13 +15,14 @@ from schemas.record_columns import decoder_of
 from schemas.rules.document import Rule, canonical
 from schemas.rules.reading import read
 from streams.alerts.lifecycle import AlertLifecycle
+from streams.rules import facts
 from streams.rules.annotations import annotator
 from streams.rules.compiled import CompiledRule, compile_rule
-from streams.rules.cuts import ORDER, runs
+from streams.rules.cuts import ORDER, REGISTRATION, runs
 from streams.rules.engine import Engine
 from streams.rules.evaluator import RuleEvaluator
 from streams.rules.ports import Evaluator, Input, Verdicts
-from streams.rules.reading import Readers
+from streams.rules.reading import Readers, facts_of
 from streams.rules.sharing import Sharing
 from streams.rules.state import State
 from tests.streams.rules.world import ToyRule, World
@@ -64,7 +65,8 @@ class RealWorld(World):
         columns = {
             name: decoder_of(self.contract.topics[name], self.registry.schema) for name in ORDER if name != "fleet.rules"
         }
-        readers = Readers(self.codecs, columns)
+        registration = decoder_of(self.contract.topics[REGISTRATION], self.registry.schema, facts.RECORDS)
+        readers = Readers(self.codecs, columns, facts_of(registration))
         return kind(0, 1, readers, lambda e: RuleEvaluator(compiled(e.document), e.version), AlertLifecycle(annotator()))
 
     def apply(self, number: int, version: int) -> None:
