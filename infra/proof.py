@@ -130,7 +130,7 @@ def heal_keys(settings: Settings, projection: Projection, keys: Sequence[str]) -
         As streams.heal.
     """
     if not isinstance(projection, KeyedProjection):
-        raise Unproven(f"{projection.name} is a view of rows: rebuild it to heal it")
+        raise Unproven(f"{projection.name} is a view of rows: rebuild it, or a part of it (--from, --to), to heal it")
     with parts_of(settings, projection) as parts:
         if not parts.documents.leaves.complete(parts.version):
             raise Unproven(f"{projection.name}: the documents of version {parts.version} have no hashes: rebuild it")
