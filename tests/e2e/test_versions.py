@@ -160,13 +160,11 @@ def test_devices_are_made_anew_in_the_live_version(stack: Stack, command: Callab
 
 def test_rows_of_a_range_are_made_anew_in_the_live_version(stack: Stack, command: Callable[..., Any]) -> None:
     store, settings = compose.store(stack.settings, find("telemetry")), stack.settings
-    assert views.verify_view(stack.settings, find("telemetry")).equal
     rows = f"{settings.clickhouse_database}.telemetry_v{store.live()}"
     who = {"user": settings.clickhouse_user, "password": settings.clickhouse_password}
     client = Client(settings.clickhouse, port=settings.clickhouse_port, **who)
     client.execute(f"ALTER TABLE {rows} UPDATE value = 9000 WHERE partition = 1 AND offset = 5 SETTINGS mutations_sync = 2")
     client.execute(f"ALTER TABLE {rows} DELETE WHERE partition = 2 AND offset BETWEEN 3 AND 8 SETTINGS mutations_sync = 2")
-    assert not views.verify_view(stack.settings, find("telemetry")).equal
     with load(stack, DEVICES):
         code, done, complaint = command("rebuild", "telemetry", "--from", "5", "--to", "6", "--partition", "1")
         assert (code, done["offsets"], done["replaced"]) == (0, 1, ["fleet.telemetry/1 [5, 6)"]), complaint
