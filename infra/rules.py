@@ -24,11 +24,12 @@ from schemas.rule_messages import RULE_COMMANDS, RULE_EVENTS, RuleApplied
 from schemas.rule_records import CUTS, RulesAdvanced
 from streams.alerts.lifecycle import AlertLifecycle
 from streams.live_rules import LiveRules, MakeRulesReader, attach_rules
+from streams.rules import facts
 from streams.rules.annotations import annotator
-from streams.rules.cuts import COMMANDS, ORDER
+from streams.rules.cuts import COMMANDS, ORDER, REGISTRATION
 from streams.rules.evaluator import evaluator
 from streams.rules.ports import Evaluator
-from streams.rules.reading import Readers
+from streams.rules.reading import Readers, facts_of
 from streams.rules.restore import NAME, RulesRestorer
 from streams.rules.runner import RulesRunner
 from streams.rules.state import State
@@ -63,17 +64,20 @@ class Codecs:
         cuts = self.contract.topics[CUTS]
         self.cuts = TypedRecords[RulesAdvanced](cuts, [RulesAdvanced], self._schemas.register, self._schemas.schema)
         self.alerts = self.messages(ALERTS)
+        registration = self.contract.topics[REGISTRATION]
+        self._facts = facts_of(decoder_of(registration, self._schemas.schema, facts.RECORDS))
 
     def messages(self, name: str) -> Messages:
         topic = self.contract.topics[name]
         return Messages(topic, message_types(topic), self._schemas.register, self._schemas.schema)
 
     def readers(self) -> Readers:
-        """For one engine: decoders are not shared."""
+        """For one engine: decoders are not shared, but for that of facts, which one thread at a time uses."""
         rows = [topic for topic in ORDER if topic not in (RULE_EVENTS, COMMANDS)]
         return Readers(
             {name: self.messages(name) for name in (RULE_EVENTS, COMMANDS)},
             {name: decoder_of(self.contract.topics[name], self._schemas.schema) for name in rows},
+            self._facts,
         )
 
     def compiled(self, event: RuleApplied) -> Evaluator:

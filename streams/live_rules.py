@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 WAIT_SECONDS = 0.1  # for something to come; also how late a timer may be
 GATHER_SECONDS = 0.05  # between two turns that write: fewer and larger transactions, of which each costs the broker 10 ms
+PATIENCE = 500_000  # microseconds that registrations wait for more: all engines read all of them, and each writes a cut
 SAVE_TURNS = 2_000  # cuts of a partition after which a snapshot is due ...
 SAVE_SECONDS = 20.0  # ... or so much later, if there was any
 
@@ -118,7 +119,7 @@ class LiveRules(Carried[RulesReader]):
 
         def work() -> Turned:
             self._runner.keep_only([source.partition for source in owned])
-            return self._runner.turn(commands, lambda: self.reader.membership(owned), WAIT_SECONDS)
+            return self._runner.turn(commands, lambda: self.reader.membership(owned), WAIT_SECONDS, PATIENCE)
 
         try:
             turned = await self._in_thread(work)
@@ -129,7 +130,7 @@ class LiveRules(Carried[RulesReader]):
         else:
             self._attempt = 0
             self.waits.clear()
-            if turned.records or turned.alerts:
+            if turned.records or turned.alerts or turned.waiting:
                 self._done = time.monotonic()
             self._monitor.turned(turned, time.monotonic() - started)
 

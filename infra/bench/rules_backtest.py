@@ -15,12 +15,13 @@ from schemas.messages import Messages
 from schemas.record_columns import decoder_of
 from schemas.rules.document import Rule
 from streams.alerts.lifecycle import AlertLifecycle
+from streams.rules import facts
 from streams.rules.annotations import annotator
 from streams.rules.applied import applied
 from streams.rules.backtest import Past, backtest
-from streams.rules.cuts import COMMANDS, ORDER, RULES, Cut, Span
+from streams.rules.cuts import COMMANDS, ORDER, REGISTRATION, RULES, Cut, Span
 from streams.rules.evaluator import evaluator
-from streams.rules.reading import Readers
+from streams.rules.reading import Readers, facts_of
 from streams.rules.state import State
 from streams.rules.summary import summary
 
@@ -129,6 +130,7 @@ def _state(partition: int, contract: Contract, registry: MemoryRegistry) -> Stat
     readers = Readers(
         {name: messages(name) for name in (RULES, COMMANDS)},
         {name: decoder_of(contract.topics[name], registry.schema) for name in rows},
+        facts_of(decoder_of(contract.topics[REGISTRATION], registry.schema, facts.RECORDS)),
     )
     return State(
         partition,

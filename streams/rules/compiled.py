@@ -242,7 +242,7 @@ class _Compiling:
                 _, failures = part.single.column(
                     pl.DataFrame({name: [None] for name in part.expression.columns} or {"": [None]})
                 )
-                self.errors += [f"{field}: {failure}" for failure in failures]
+                self.errors += [f"{field}: {failed.why}" for failed in failures]
         if self.errors:
             raise BadRule(*self.errors)
 

@@ -33,6 +33,9 @@ LOCAL = frozenset((COMMANDS, HEARTBEATS, EVENTS, TELEMETRY))
 PACED = (HEARTBEATS, EVENTS, TELEMETRY)
 """Topics of which an engine must have read all before its clock shows the time of day."""
 
+PATIENT = frozenset((REGISTRATION, CERTIFICATES))
+"""Topics whose records may wait a little for others before an engine goes on: no device's alert waits for them."""
+
 TURNING = frozenset((RULES, REGISTRATION))
 """Topics whose records change what later records mean: how they are evaluated, or whom a device is."""
 

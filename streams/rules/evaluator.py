@@ -76,8 +76,17 @@ class RuleEvaluator:
     def fresh(self) -> "RuleEvaluator":
         return RuleEvaluator(self.compiled, self._version)
 
+    @property
+    def carried(self) -> Windows:
+        """Its windows. Other rules may have the same (streams.rules.sharing)."""
+        return self._rules.windows
+
+    @carried.setter
+    def carried(self, windows: Windows) -> None:
+        self._rules.windows = windows
+
     def windows(self) -> bytes:
-        return self._rules.windows.encoded()
+        return self._rules.own_windows().encoded()
 
     def restore(self, windows: bytes) -> None:
         """

@@ -11,6 +11,10 @@ from streams.rules.ports import KEY
 STATES = {"DeviceStateChanged": None, "DeviceActivated": "operational", "DeviceReset": "uninitialized"}
 """Record types that tell of a device's state, and which; None: the record says it."""
 
+REGISTERED = ("DeviceRegistered", "SessionOpened")
+RECORDS = frozenset((*REGISTERED, "ClaimSpent", *STATES))
+"""All types of records of registration that tell something of a device."""
+
 LABELS = ("owner", "hardware_id", "hardware_revision", "firmware_version")
 COLUMNS = ("device.model", "device.state", *(f"device.labels.{name}" for name in LABELS))
 
@@ -44,7 +48,7 @@ class Fleet:
         """A record of fleet.registration.events, with its type in `record`; the device whose facts it changed, if any."""
         kind, hardware = record["record"], record.get("hardware_id")
         device = record.get("device_id") or self._hardware.get(hardware or "")
-        if kind in ("DeviceRegistered", "SessionOpened") and device is not None:
+        if kind in REGISTERED and device is not None:
             return self._registered(device, record)
         if kind == "ClaimSpent":
             self._owners[record["hardware_id"]] = record["owner"]

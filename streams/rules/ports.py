@@ -28,13 +28,23 @@ class Place(NamedTuple):
     offset: int
 
 
+class Failed(NamedTuple):
+    """The first row that a rule can't be evaluated of, and why."""
+
+    row: int
+    why: str
+
+
 class Verdicts(NamedTuple):
     """One entry for each row of a frame. `raised` and `cleared` are Boolean, null where what the expression needs is not
-    there; `value` is Float64, null where there is none."""
+    there; `value` is Float64, null where there is none. From the row `failed` on the rule can't be evaluated. `seconds` of
+    processor time were for this rule alone."""
 
     raised: pl.Series
     cleared: pl.Series
     value: pl.Series
+    failed: Failed | None = None
+    seconds: float = 0.0
 
 
 class Timing(NamedTuple):

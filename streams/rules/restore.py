@@ -17,7 +17,7 @@ from connectors.whole_log import WholeLog
 from schemas.log import Batch, TopicPartition
 from schemas.messages import Event, Foreign, Messages, TypedRecords
 from schemas.rule_records import RulesAdvanced
-from streams.rules.cuts import ALERTS, COMMANDS, CUTS, ORDER, TURNING, Cut, Span, inputs, runs
+from streams.rules.cuts import ALERTS, COMMANDS, CUTS, ORDER, PATIENT, TURNING, Cut, Span, inputs, runs
 from streams.rules.engine import REVISION, Engine
 from streams.rules.ports import RuleFailed
 from streams.rules.run import Outcome
@@ -46,7 +46,7 @@ class LostCuts(Exception):
 @dataclass(slots=True)
 class Standing:
     """An engine, and up to where its partitions of cuts and of alerts were taken into it. `newest` is the offset and the id
-    of its newest cut."""
+    of its newest cut; `waits_since` (microseconds): something has come and waits for more."""
 
     engine: Engine
     cuts_until: int = 0
@@ -54,6 +54,22 @@ class Standing:
     newest: tuple[int, str] = (-1, "")
     since_saved: int = 0
     saved_at: float = field(default_factory=time.monotonic)
+    waits_since: int | None = None
+
+    def due(self) -> tuple[int | None, int | None]:
+        """When its next timers are due."""
+        return self.engine.state.timers.next(), self.engine.state.lifecycle.due()
+
+    def may_wait(self, came: Iterable[TopicPartition], now: int, patience: int) -> bool:
+        """Whether what has come may wait for more: it is of `PATIENT` topics, for less than `patience` (microseconds), and
+        no timer is due."""
+        topics = {source.topic for source in came}
+        if not topics or topics - PATIENT or not self.engine.state.sequence:
+            return False
+        if any(due is not None and due <= now for due in self.due()):
+            return False
+        self.waits_since = now if self.waits_since is None else self.waits_since
+        return now - self.waits_since < patience
 
 
 class _Kept(msgspec.Struct, array_like=True):

@@ -20,6 +20,13 @@ class Outcome(NamedTuple):
     commands: tuple[SuspendRule, ...]
 
 
+class Spent(NamedTuple):
+    """Seconds of processor time that a rule alone took for so many rows."""
+
+    seconds: float
+    rows: int
+
+
 @dataclass(slots=True)
 class Counts:
     """Rows that were evaluated (once for each rule), that came late, that had no verdict; uploads that came again; records
@@ -71,6 +78,7 @@ class Run:
     alerts: list[list[tuple[str, Event]]] = field(default_factory=list)
     commands: list[list[SuspendRule]] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
+    spent: dict[Slot, Spent] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     _numbers: int = 0
 

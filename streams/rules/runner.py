@@ -53,6 +53,8 @@ class Turned:
     suspended: int = 0
     counts: Counts = field(default_factory=Counts)
     lag: Mapping[int, int] = field(default_factory=dict)
+    waiting: bool = False
+    """Whether there is something that waits for more."""
 
 
 class RulesRunner:
@@ -147,8 +149,9 @@ class RulesRunner:
 
     # --- a turn -------------------------------------------------------------------------------------------------------
 
-    def turn(self, commands: Sequence[Batch], member: Callable[[], Any], seconds: float) -> Turned:
-        """Take what has come (waiting for up to `seconds`), and write what follows.
+    def turn(self, commands: Sequence[Batch], member: Callable[[], Any], seconds: float, patience: int = 0) -> Turned:
+        """Take what has come (waiting for up to `seconds`), and write what follows. Where nothing but records of
+        `cuts.PATIENT` have come, they wait for up to `patience` (microseconds) for more.
 
         Raises:
             Away: something that is needed does not answer; call again, with new commands only.
@@ -164,7 +167,7 @@ class RulesRunner:
             self._came(self._sources.take(seconds))
             self._counts, self._behind, written = Counts(), None, []
             for partition in sorted(self._confirmed):
-                found = self._step(partition)
+                found = self._step(partition, patience)
                 if found is not None:
                     self._unwritten.append(found)
                     written.append(found)
@@ -172,11 +175,12 @@ class RulesRunner:
                 self._write(member)
             return self._turned(written)
 
-    def _step(self, partition: int) -> Made | None:
+    def _step(self, partition: int, patience: int) -> Made | None:
         if (why := self._broken.get(partition)) is not None:
             raise EngineFailed(partition, why)
         try:
-            return self._advanced(partition)
+            waits = self._standings[partition].may_wait(self._waiting[partition], self._now(), patience)
+            return None if waits else self._advanced(partition)
         except (Away, Disowned):
             raise
         except Exception as error:
@@ -225,11 +229,10 @@ class RulesRunner:
         standing, slices = self._standings[partition], self._waiting[partition]
         state = standing.engine.state
         clock = self._clock(standing, slices)
-        timers = (state.timers.next(), state.lifecycle.due())
-        if not slices and state.sequence and all(due is None or due > clock for due in timers):
+        if not slices and state.sequence and all(due is None or due > clock for due in standing.due()):
             return None
         cut = Cut(state.sequence + 1, clock, in_order(spans(standing, slices, self._partitions)))
-        self._waiting[partition] = {}
+        self._waiting[partition], standing.waits_since = {}, None
         try:
             (outcome,), counts = standing.engine.advance([cut], slices)
         except Away as away:  # in the midst of its work: the log says where it stands
@@ -243,8 +246,7 @@ class RulesRunner:
         state, now = standing.engine.state, self._now()
         before = state.at or now - LOOK_BACK_MICROSECONDS
         paced = [TopicPartition(topic, state.partition) for topic in PACED if topic in self._partitions]
-        timers = [due for due in (state.timers.next(), state.lifecycle.due()) if due is not None]
-        if not slices and all(due > now for due in timers):
+        if not slices and all(due is None or due > now for due in standing.due()):
             return max(before, now)
         if self._quiet <= QUIET_TURNS and not self._left().isdisjoint(paced):
             return tick(now, before, False, standing.engine.newest(slices))
@@ -280,8 +282,9 @@ class RulesRunner:
         now = self._now()
         records = sum(span.following - span.begins for one in made for span in one.cut.spans)
         topics = [record.topic for one in made for record in one.records]
+        waiting = any(self._waiting.values())
         lag = dict.fromkeys(self._working(), 0) | {one.standing.engine.state.partition: now - one.cut.at for one in made}
-        return Turned(records, topics.count(ALERTS), topics.count(RULE_COMMANDS), self._counts, lag)
+        return Turned(records, topics.count(ALERTS), topics.count(RULE_COMMANDS), self._counts, lag, waiting)
 
     def save(self, least: int, seconds: float, clock: float) -> None:
         """Take a snapshot of the engines that have advanced `least` times since their last one, or that have advanced at all

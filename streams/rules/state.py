@@ -21,6 +21,7 @@ from streams.rules.intake import Intake
 from streams.rules.ports import KEY, Evaluator, Input, Lifecycle, Place, RuleFailed
 from streams.rules.reading import Readers, Slices, of_topic
 from streams.rules.rows import INPUTS, TOPICS, decoded
+from streams.rules.sharing import Sharing
 from streams.rules.subjects import Subjects
 
 NAMESPACE = UUID("6f8f6c0e-6a51-4c5f-9b43-6d0c9e7d1f27")
@@ -55,6 +56,7 @@ class State:
         self.fleet, self.timers = Fleet(), Timers()
         self._applied: dict[Slot, RuleApplied] = {}
         self._subjects: dict[str, Subjects] = {}
+        self._sharing: dict[str, Sharing] = {}
         self._compile = compile_rule
         self._home = lru_cache(KEYS_REMEMBERED)(partial(_home, partitions))
 
@@ -77,6 +79,10 @@ class State:
 
     def subjects(self, name: Input) -> Subjects:
         return self._subjects.setdefault(name, Subjects())
+
+    def sharing(self, name: Input) -> Sharing:
+        """What evaluates the rules of an input."""
+        return self._sharing.setdefault(name, Sharing())
 
     def active_of(self, slot: str) -> Active | None:
         rule_id, _, mode = slot.rpartition(" ")

@@ -15,11 +15,12 @@ from schemas.rule_messages import RuleApplied
 from schemas.rules.document import canonical
 from schemas.rules.reading import read
 from streams.alerts.lifecycle import AlertLifecycle
+from streams.rules import facts
 from streams.rules.compiled import compile_rule
-from streams.rules.cuts import ORDER
+from streams.rules.cuts import ORDER, REGISTRATION
 from streams.rules.engine import Engine
 from streams.rules.evaluator import RuleEvaluator
-from streams.rules.reading import Readers
+from streams.rules.reading import Readers, facts_of
 from streams.rules.state import State
 from tests.streams.rules.world import SECOND, SPACE, START, World
 
@@ -38,7 +39,10 @@ class Fleet(World):
 
     def make_state(self, partition: int = 0) -> State:
         columns = {name: decoder_of(CONTRACT.topics[name], self.registry.schema) for name in ORDER if name != "fleet.rules"}
-        return State(partition, 1, Readers(self.codecs, columns), evaluator, AlertLifecycle(lambda rule, fields: {}))
+        read_facts = facts_of(decoder_of(CONTRACT.topics[REGISTRATION], self.registry.schema, facts.RECORDS))
+        return State(
+            partition, 1, Readers(self.codecs, columns, read_facts), evaluator, AlertLifecycle(lambda rule, fields: {})
+        )
 
     def apply(self, name: str) -> None:
         identity = str(uuid5(SPACE, name))

@@ -51,6 +51,7 @@ class Crew:
         self.group, self.snapshots = MemoryGroup(), MemorySnapshots()
         self.now = START
         self.member, self.processes, self.turns = 0, 0, 0
+        self.patience, self.waiting = 0, False
         self.runner = self.started()
 
     def started(self) -> RulesRunner:
@@ -80,7 +81,7 @@ class Crew:
         commands: list[Batch] = list(self.world.log.read(HOME, position, self.world.log.bounds([COMMANDS])[HOME][1]))
         try:
             self.runner.keep_only([0])
-            turned = self.runner.turn(commands, lambda: self.member, 0.0)
+            turned = self.runner.turn(commands, lambda: self.member, 0.0, self.patience)
         except (Killed, Disowned):
             self.runner = self.started()
             return None
@@ -89,6 +90,13 @@ class Crew:
         if self.chance is not None and self.chance.random() < 0.3:
             self.runner.save(1, 0.0, 0.0)
         return turned
+
+    def took(self, at: float) -> int:
+        """How many records a turn took that came to its end; `waiting` says whether there are others."""
+        turned = self.turn(at)
+        assert turned is not None
+        self.waiting = turned.waiting
+        return turned.records
 
     def settle(self, at: float) -> None:
         """Turns until one has come to its end and found nothing."""

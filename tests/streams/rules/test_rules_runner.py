@@ -70,6 +70,35 @@ def test_nothing_is_written_when_nothing_comes() -> None:
     assert len(crew.cuts()) == cuts == 1, "the first cut says where all inputs begin"
 
 
+def test_registrations_wait_for_more_but_nothing_waits_for_them() -> None:
+    crew = Crew(World())
+    crew.settle(1)
+    crew.patience = SECOND
+    crew.world.session("a")
+    assert (crew.took(2), crew.waiting) == (0, True)
+    crew.world.session("b")
+    assert (crew.took(3), crew.waiting) == (2, False), "the first one has waited long enough"
+    crew.world.session("c")
+    assert (crew.took(3.1), crew.waiting) == (0, True)
+    crew.world.reading("a", 3.2, temperature=20.0)
+    assert (crew.took(3.2), crew.waiting) == (2, False), "the reading takes the session along"
+    fleet = crew.runner._standings[0].engine.state.fleet
+    assert [fleet.of(device).model for device in ("a", "b", "c", "d")] == ["m", "m", "m", None]
+
+
+def test_a_timer_does_not_wait_for_registrations() -> None:
+    crew = Crew(World())
+    crew.world.rule(ToyRule(above=100.0, timing=TIMING))
+    crew.world.reading("a", 1, temperature=120.0)
+    crew.settle(1)
+    crew.patience = 60 * SECOND
+    crew.world.session("b")
+    crew.turn(2)
+    assert told(crew.alerts()) == [("AlertPending", "a", 1)]
+    crew.turn(4)
+    assert told(crew.alerts()) == [("AlertPending", "a", 1), ("AlertFired", "a", 4)]
+
+
 def test_timers_fire_with_nothing_coming() -> None:
     crew = Crew(World())
     crew.world.rule(ToyRule(above=100.0, timing=TIMING))

@@ -25,11 +25,13 @@ from schemas.record_columns import decoder_of
 from schemas.rule_messages import RuleApplied
 from schemas.rule_records import RulesAdvanced
 from schemas.wire import prefix
-from streams.rules.cuts import CUTS, ORDER, Cut, Span, inputs
+from streams.rules import facts
+from streams.rules.cuts import CUTS, ORDER, REGISTRATION, Cut, Span, inputs
 from streams.rules.engine import Engine
-from streams.rules.ports import Evaluator, Input, Moment, Place, RuleFailed, Signal, Timing, Verdicts
-from streams.rules.reading import Readers
+from streams.rules.ports import Evaluator, Failed, Input, Moment, Place, RuleFailed, Signal, Timing, Verdicts
+from streams.rules.reading import Readers, facts_of
 from streams.rules.state import State
+from tests.schemas.example_records import framed
 
 SECOND = 1_000_000
 START = 1_790_000_000 * SECOND
@@ -46,6 +48,7 @@ class ToyRule(msgspec.Struct, kw_only=True):
     timing: Timing = Timing()
     models: tuple[str, ...] = ()
     fails: bool = False
+    fails_above: float | None = None
 
 
 class ToyEvaluator:
@@ -70,7 +73,10 @@ class ToyEvaluator:
         name = f"metric:{self._rule.of}" if self.input == "telemetry" else self._rule.of
         column = rows[name].cast(pl.Float64) if name in rows.columns else pl.Series(name, [None] * rows.height, pl.Float64)
         below = self._rule.above if self._rule.below is None else self._rule.below
-        return Verdicts(column > self._rule.above, column <= below, column)
+        limit = float("inf") if self._rule.fails_above is None else self._rule.fails_above
+        beyond = (column > limit).arg_true()
+        failed = Failed(beyond[0], "too hot to say") if len(beyond) else None
+        return Verdicts(column > self._rule.above, column <= below, column, failed)
 
     def about(self, key: str, model: str | None, labels: Mapping[str, str]) -> bool:
         return not self._rule.models or model in self._rule.models
@@ -156,7 +162,8 @@ class World:
         columns = {
             name: decoder_of(self.contract.topics[name], self.registry.schema) for name in ORDER if name != "fleet.rules"
         }
-        return State(partition, 1, Readers(self.codecs, columns), ToyEvaluator, ToyLifecycle())
+        read_facts = facts_of(decoder_of(self.contract.topics[REGISTRATION], self.registry.schema, facts.RECORDS))
+        return State(partition, 1, Readers(self.codecs, columns, read_facts), ToyEvaluator, ToyLifecycle())
 
     # --- records ------------------------------------------------------------------------------------------------------
 
@@ -199,6 +206,11 @@ class World:
             "readings": readings,
         }  # fmt: skip
         return self.send("fleet.telemetry", device, self.record("fleet.telemetry", "TelemetryReceived", record), heard)
+
+    def session(self, device: str) -> int:
+        """A device, of the model m, asks to be registered."""
+        own = {"device_id": device, "hardware_id": f"hw-{device}", "model": "m"}
+        return self.send(REGISTRATION, device, framed(self.registry.register, REGISTRATION, "SessionOpened", own))
 
     # --- cuts ---------------------------------------------------------------------------------------------------------
 
