@@ -32,10 +32,11 @@ REVISION = 3
 
 
 class Engine:
-    """`state` is changed by `advance`; after an exception it is of no more use."""
+    """`state` is changed by `advance`; after an exception it is of no more use. `spent`: what the rules took in the last."""
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self.spent: dict[Slot, Spent] = {}
 
     def advance(self, cuts: Sequence[Cut], slices: Slices) -> tuple[list[Outcome], Counts]:
         """Process consecutive cuts of which only the first may have records of `cuts.TURNING` (see cuts.runs); one outcome
@@ -45,6 +46,7 @@ class Engine:
             BrokenCuts: the cuts do not follow what was processed before.
         """
         run = self.play(cuts, slices)
+        self.spent = run.spent
         return run.outcomes(), run.counts
 
     def play(self, cuts: Sequence[Cut], slices: Slices) -> Run:

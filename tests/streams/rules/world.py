@@ -49,6 +49,7 @@ class ToyRule(msgspec.Struct, kw_only=True):
     models: tuple[str, ...] = ()
     fails: bool = False
     fails_above: float | None = None
+    seconds: float = 0.0
 
 
 class ToyEvaluator:
@@ -76,7 +77,7 @@ class ToyEvaluator:
         limit = float("inf") if self._rule.fails_above is None else self._rule.fails_above
         beyond = (column > limit).arg_true()
         failed = Failed(beyond[0], "too hot to say") if len(beyond) else None
-        return Verdicts(column > self._rule.above, column <= below, column, failed)
+        return Verdicts(column > self._rule.above, column <= below, column, failed, self._rule.seconds)
 
     def about(self, key: str, model: str | None, labels: Mapping[str, str]) -> bool:
         return not self._rule.models or model in self._rule.models
