@@ -141,6 +141,13 @@ class Evaluator(Protocol):
     def idle(self, key: str, at: int) -> tuple[bool | None, bool | None]:
         """Whether it is raised and cleared at `at`, for a key of which nothing came for long. Changes nothing."""
 
+    @property
+    def terms(self) -> tuple[int, ...]:
+        """How long before the end of a certificate (microseconds) the rule may say something else of it."""
+
+    def again(self, key: str, at: int, fields: Mapping[str, Any]) -> tuple[bool | None, bool | None]:
+        """Whether it is raised and cleared at `at`, by a record of before with these columns. Changes nothing."""
+
     def fresh(self) -> "Evaluator":
         """The same rule, with nothing carried."""
 

@@ -61,7 +61,7 @@ class ToyEvaluator:
         self.rule_id, self.version = event.rule_id, event.version
         self.input, self.timing = self._rule.input, self._rule.timing
         self.metrics: Collection[str] = [self._rule.of] if self.input == "telemetry" else []
-        self.counter = None
+        self.counter, self.terms = None, tuple[int, ...]()
         self._newest: dict[str, int] = {}
 
     def group(self, fields: Mapping[str, Any]) -> str:
@@ -85,6 +85,9 @@ class ToyEvaluator:
     def idle(self, key: str, at: int) -> tuple[bool | None, bool | None]:
         silent = at - self._newest.get(key, 0) >= 5 * SECOND
         return silent, not silent
+
+    def again(self, key: str, at: int, fields: Mapping[str, Any]) -> tuple[bool | None, bool | None]:
+        return None, None
 
     def fresh(self) -> "ToyEvaluator":
         return copy.copy(self)
