@@ -12,7 +12,7 @@ from streams.rules.aggregation import Aggregation, group_of
 from streams.rules.cells import Cell
 from streams.rules.conditions import UNCLEAR, Codes, Conditions, Ints, codes_of
 from streams.rules.intake import Intake
-from streams.rules.ports import Evaluator
+from streams.rules.ports import Evaluator, Verdicts
 
 Mode = Literal["live", "shadow"]
 
@@ -58,22 +58,25 @@ class Active:
         self.cells: dict[str, Cell] = {}
         self.watched: set[str] = set()
         self.waiting: set[str] = set()
-        self.broken = False
+        self.broken, self._broken_at = False, 0
         self.counter = evaluator.counter
         self.aggregation = None if self.counter is None else Aggregation(self.counter)
         self._before: bytes | None = None
 
-    def evaluate(self, intake: Intake, scope: npt.NDArray[np.bool_]) -> Verdict:
-        """
-        Raises:
-            RuleFailed: it can't be evaluated.
-        """
-        assert intake.seen is not None
+    def remember(self, intake: Intake) -> None:
+        """Before the rows of a run are taken into its windows: what they hold by now."""
         if self.timing.horizon:
             self._before = self.evaluator.windows() if intake.several else None
-        verdicts = self.evaluator.evaluate(intake.frame)
+
+    def take(self, verdicts: Verdicts, intake: Intake, scope: npt.NDArray[np.bool_]) -> Verdict:
+        """What the rule says of the rows of a run, in their order. Where it can't be evaluated it says nothing from the cut
+        of that row on, as if the cuts had come one by one."""
+        assert intake.seen is not None
         raised, cleared = _booleans(verdicts.raised), _booleans(verdicts.cleared)
         known = (verdicts.raised.is_not_null() & verdicts.cleared.is_not_null()).to_numpy()
+        if verdicts.failed is not None:
+            self.broken, self._broken_at = True, int(intake.cuts[verdicts.failed.row])
+            known = known & (intake.cuts < self._broken_at)
         late = intake.seen.late
         codes = codes_of(raised, cleared, known & ~late & scope)
         turns, codes = self.conditions.take(intake.seen.keys, codes)
@@ -91,7 +94,10 @@ class Active:
 
     def idle(self, intake: Intake | None, key: str, cut: int, at: int) -> tuple[bool | None, bool | None]:
         """What the rule says of a key of which nothing came up to a time behind a cut. Its windows have gone on to the end
-        of the run by now: where they know of later rows of the key, they are made anew up to the cut."""
+        of the run by now: where they know of later rows of the key, they are made anew up to the cut. A rule that can't be
+        evaluated any more says nothing."""
+        if self.broken and cut >= self._broken_at:
+            return None, None
         if intake is None or self._before is None or key not in intake.present:
             return self.evaluator.idle(key, at)
         rows = intake.rows_of(intake.subjects.numbers[key])
@@ -103,6 +109,10 @@ class Active:
         if len(known):
             then.evaluate(intake.frame[known])
         return then.idle(key, at)
+
+    def begin(self) -> None:
+        """Another run begins: what was broken in the one before is broken from its first cut on."""
+        self._broken_at = 0
 
     def group(self, key: str, fields: Mapping[str, Any]) -> str:
         """The group of an alert of a key."""

@@ -46,28 +46,30 @@ class _Column(NamedTuple):
     literal: bool = False
 
 
-def columnar(expression: Expression) -> pl.Expr:
-    """The expression over columns of `DTYPES`: null where it is an error, or null.
+def columnar(expression: Expression, renamed: Mapping[str, str] | None = None) -> pl.Expr:
+    """The expression over columns of `DTYPES`: null where it is an error, or null. Columns that are `renamed` are
+    there under another name.
 
     Raises:
         NotColumnar
     """
-    found = _Translation(expression).node(expression.root)
+    found = _Translation(expression, renamed or {}).node(expression.root)
     if found.kind not in DTYPES:
         raise NotColumnar(f"it gives a {found.kind}")
     return found.expr
 
 
 class _Translation:
-    def __init__(self, expression: Expression) -> None:
-        self.columns, self.types = expression.columns, expression.types
+    def __init__(self, expression: Expression, renamed: Mapping[str, str]) -> None:
+        self.columns, self.types, self.renamed = expression.columns, expression.types, renamed
 
     def node(self, node: Any) -> _Column:
         kind = node.WhichOneof("kind")
         if kind == "const":
             return self._constant(node)
         if kind == "ident" and self.columns.get(node.ident.name) in DTYPES:
-            return _Column(pl.col(node.ident.name), self.columns[node.ident.name], Null.NULL)
+            name: str = node.ident.name
+            return _Column(pl.col(self.renamed.get(name, name)), self.columns[name], Null.NULL)
         if kind == "call":
             return self._call(node.call)
         raise NotColumnar(

@@ -15,27 +15,29 @@ from schemas.rule_messages import RuleApplied, RuleDisabled, RuleSuspended
 from streams.rules.active import Active, Slot
 from streams.rules.cells import Reason, ended
 from streams.rules.clock import Timer
-from streams.rules.cuts import PACED, RANK, Cut, Layout
-from streams.rules.fleetwide import count
+from streams.rules.cuts import LOCAL, PACED, RANK, Cut, Layout
+from streams.rules.fleetwide import count, partials
 from streams.rules.intake import Intake
 from streams.rules.playing import Player
-from streams.rules.ports import Moment, RuleFailed
+from streams.rules.ports import Failed, Moment, Verdicts
 from streams.rules.reading import Slices, alert_commands, registrations, rule_events
-from streams.rules.run import Counts, Outcome, Run
+from streams.rules.rows import TOPICS
+from streams.rules.run import Counts, Outcome, Run, Spent
 from streams.rules.state import State, ordered
 
 SAMPLE = 20
 """Newest records of a slice that are asked for their time."""
 
-REVISION = 2
+REVISION = 3
 """Of what the engine makes of its inputs. Snapshots of another revision are not used."""
 
 
 class Engine:
-    """`state` is changed by `advance`; after an exception it is of no more use."""
+    """`state` is changed by `advance`; after an exception it is of no more use. `spent`: what the rules took in the last."""
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self.spent: dict[Slot, Spent] = {}
 
     def advance(self, cuts: Sequence[Cut], slices: Slices) -> tuple[list[Outcome], Counts]:
         """Process consecutive cuts of which only the first may have records of `cuts.TURNING` (see cuts.runs); one outcome
@@ -45,6 +47,7 @@ class Engine:
             BrokenCuts: the cuts do not follow what was processed before.
         """
         run = self.play(cuts, slices)
+        self.spent = run.spent
         return run.outcomes(), run.counts
 
     def play(self, cuts: Sequence[Cut], slices: Slices) -> Run:
@@ -52,6 +55,8 @@ class Engine:
         for cut in cuts:
             self.state.check_and_move(cut)
         run = Run(cuts)
+        for active in self.state.active.values():
+            active.begin()
         player = Player(self.state, run)
         self._rules(run, player, slices)
         self._registrations(player, slices)
@@ -59,12 +64,20 @@ class Engine:
         self._commands(run, slices, layout)
         for name, frame, unreadable in self.state.rows(slices):
             run.counts.unreadable += unreadable
-            count(self.state, run, name, frame, layout)
+            local = TOPICS[name] in LOCAL
+            if not local:
+                count(self.state, run, name, frame, layout)
             home = self.state.at_home(name, frame)
             if home.height:
                 run.intakes[name] = intake = Intake(name, home, self.state.subjects(name), layout)
+                if local:
+                    count(self.state, run, name, intake.frame, layout)
+                if name == "certificate":
+                    intake.current = self.state.certificates.take(intake)
                 self._evaluate(run, player, intake)
+        partials(self.state, run, slices, layout)
         player.play()
+        self.state.certificates.settle()
         return run
 
     def newest(self, slices: Slices) -> int | None:
@@ -116,29 +129,41 @@ class Engine:
         if not len(intake) or not wanted:
             return
         intake.frame = self.state.fleet.columns(intake.frame)
-        for active in ordered(wanted):
-            scope = self.state.scope(active, intake)
-            try:
-                verdict = active.evaluate(intake, scope)
-            except RuleFailed as failed:
-                self._failed(run, active, str(failed), intake)
-                continue
-            run.verdicts[active.slot] = verdict
-            run.counts.evaluated += len(intake)
-            run.counts.late += verdict.late
-            run.counts.unclear += verdict.unclear
-            for row in verdict.rows.tolist():
-                run.put("row", active, intake, row)
-            for key in sorted(active.waiting & intake.present):
-                player.expect(active, key, -1)
-            if active.timing.silent_after and active.timing.on_silence != "keep":
-                self._watch(run, active, intake, scope)
+        asked = ordered(wanted)
+        for active in asked:
+            active.remember(intake)
+        evaluators = [active.evaluator for active in asked]
+        found = self.state.sharing(intake.name).evaluate(evaluators, intake.frame)
+        for active, verdicts in zip(asked, found, strict=True):
+            self._take(run, player, active, intake, verdicts)
 
-    def _failed(self, run: Run, active: Active, why: str, intake: Intake) -> None:
+    def _take(self, run: Run, player: Player, active: Active, intake: Intake, verdicts: Verdicts) -> None:
+        """What a rule says of the rows of a run."""
+        scope = self.state.scope(active, intake)
+        if active.evaluator.terms and intake.current is not None:
+            scope = scope & intake.current
+            for row in np.flatnonzero(scope).tolist():
+                run.put("term", active, intake, row)
+        run.verdicts[active.slot] = verdict = active.take(verdicts, intake, scope)
+        run.spent[active.slot] = Spent(verdicts.seconds, len(intake))
+        run.counts.evaluated += len(intake)
+        run.counts.late += verdict.late
+        run.counts.unclear += verdict.unclear
+        for row in verdict.rows.tolist():
+            run.put("row", active, intake, row)
+        for key in sorted(active.waiting & intake.present):
+            player.expect(active, key, -1)
+        if verdicts.failed is not None:
+            scope = scope & (intake.cuts < intake.cuts[verdicts.failed.row])
+            self._failed(run, active, verdicts.failed, intake)
+        if active.timing.silent_after and active.timing.on_silence != "keep":
+            self._watch(run, active, intake, scope)
+
+    def _failed(self, run: Run, active: Active, failed: Failed, intake: Intake) -> None:
         """A rule that can't be evaluated is asked no more, and its suspension is asked for."""
-        active.broken = True
-        place, clock = intake.place(0), run.cuts[0].at
-        run.commands[0].append(self.state.suspension(active.slot, active.evaluator.version, why, place, clock))
+        cut = int(intake.cuts[failed.row])
+        place, clock = intake.place(int(np.searchsorted(intake.cuts, cut))), run.cuts[cut].at
+        run.commands[cut].append(self.state.suspension(active.slot, active.evaluator.version, failed.why, place, clock))
 
     def _watch(self, run: Run, active: Active, intake: Intake, scope: npt.NDArray[np.bool_]) -> None:
         """Timers for the silence of keys that have none yet, and silences that were over before anybody could notice."""

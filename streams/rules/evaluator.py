@@ -22,6 +22,7 @@ class RuleEvaluator:
     def __init__(self, compiled: CompiledRule, version: int) -> None:
         self.compiled, self._version = compiled, version
         self._rules = RuleSet((compiled,))
+        self._terms = compiled.terms
 
     @property
     def rule_id(self) -> str:
@@ -73,11 +74,27 @@ class RuleEvaluator:
     def idle(self, key: str, at: int) -> tuple[bool | None, bool | None]:
         return self._rules.idle(key, at)[0]
 
+    @property
+    def terms(self) -> tuple[int, ...]:
+        return self._terms
+
+    def again(self, key: str, at: int, fields: Mapping[str, Any]) -> tuple[bool | None, bool | None]:
+        return self._rules.idle(key, at, fields)[0]
+
     def fresh(self) -> "RuleEvaluator":
         return RuleEvaluator(self.compiled, self._version)
 
+    @property
+    def carried(self) -> Windows:
+        """Its windows. Other rules may have the same (streams.rules.sharing)."""
+        return self._rules.windows
+
+    @carried.setter
+    def carried(self, windows: Windows) -> None:
+        self._rules.windows = windows
+
     def windows(self) -> bytes:
-        return self._rules.windows.encoded()
+        return self._rules.own_windows().encoded()
 
     def restore(self, windows: bytes) -> None:
         """

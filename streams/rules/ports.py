@@ -28,13 +28,23 @@ class Place(NamedTuple):
     offset: int
 
 
+class Failed(NamedTuple):
+    """The first row that a rule can't be evaluated of, and why."""
+
+    row: int
+    why: str
+
+
 class Verdicts(NamedTuple):
     """One entry for each row of a frame. `raised` and `cleared` are Boolean, null where what the expression needs is not
-    there; `value` is Float64, null where there is none."""
+    there; `value` is Float64, null where there is none. From the row `failed` on the rule can't be evaluated. `seconds` of
+    processor time were for this rule alone."""
 
     raised: pl.Series
     cleared: pl.Series
     value: pl.Series
+    failed: Failed | None = None
+    seconds: float = 0.0
 
 
 class Timing(NamedTuple):
@@ -130,6 +140,13 @@ class Evaluator(Protocol):
 
     def idle(self, key: str, at: int) -> tuple[bool | None, bool | None]:
         """Whether it is raised and cleared at `at`, for a key of which nothing came for long. Changes nothing."""
+
+    @property
+    def terms(self) -> tuple[int, ...]:
+        """How long before the end of a certificate (microseconds) the rule may say something else of it."""
+
+    def again(self, key: str, at: int, fields: Mapping[str, Any]) -> tuple[bool | None, bool | None]:
+        """Whether it is raised and cleared at `at`, by a record of before with these columns. Changes nothing."""
 
     def fresh(self) -> "Evaluator":
         """The same rule, with nothing carried."""

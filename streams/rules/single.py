@@ -11,8 +11,10 @@ from schemas.rules.dialect import evaluator
 from schemas.rules.expression import Expression
 from schemas.rules.tree import serialized
 from streams.rules.dtypes import DTYPES, EPOCH
+from streams.rules.ports import Failed
 
 _MICRO = timedelta(microseconds=1)
+MOST_FAILURES = 3
 
 
 class Single:
@@ -25,12 +27,12 @@ class Single:
         self._programs: dict[frozenset[str], Any] = {}
         self._dtype = DTYPES.get(expression.kind)
 
-    def column(self, frame: pl.DataFrame) -> tuple[pl.Series, tuple[str, ...]]:
+    def column(self, frame: pl.DataFrame) -> tuple[pl.Series, tuple[Failed, ...]]:
         """What it gives of each row, null where that is null or an error; and what went wrong beyond what CEL calls an
-        error, such as too many iterations of a comprehension: at most a few messages."""
-        failures: list[str] = []
+        error, such as too many iterations of a comprehension: at most a few messages, each with its first row."""
+        failures: dict[str, int] = {}
         found = list(self._each(frame, failures))
-        return pl.Series(found, dtype=self._dtype), tuple(dict.fromkeys(failures))[:3]
+        return pl.Series(found, dtype=self._dtype), tuple(Failed(row, why) for why, row in failures.items())[:MOST_FAILURES]
 
     def value(self, row: Mapping[str, Any]) -> Any:
         """Of one record; times are microseconds.
@@ -45,16 +47,16 @@ class Single:
         found = self._program(times).eval(data=there)
         return None if found.type().name() == "ERROR" else _plain(found.value())
 
-    def _each(self, frame: pl.DataFrame, failures: list[str]) -> Iterator[Any]:
+    def _each(self, frame: pl.DataFrame, failures: dict[str, int]) -> Iterator[Any]:
         if not self._columns:
             rows: Iterator[dict[str, Any]] = iter([{}] * frame.height)
         else:
             rows = frame.select(*self._columns).iter_rows(named=True)
-        for row in rows:
+        for number, row in enumerate(rows):
             try:
                 yield self.value(row)
             except RuntimeError as error:
-                failures.append(str(error).removesuffix(" [INTERNAL]"))
+                failures.setdefault(str(error).removesuffix(" [INTERNAL]"), number)
                 yield None
 
     def _program(self, times: frozenset[str]) -> Any:

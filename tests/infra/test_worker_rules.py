@@ -9,13 +9,16 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import polars as pl
 import pytest
 from confluent_kafka import Producer
 
 from connectors.kafka_ends import KafkaEnds
 from connectors.kafka_log import KafkaLog
+from connectors.service_health import TOPIC
 from connectors.snapshots import MemorySnapshots
 from infra import compose, rules
+from infra.rules_past import run_backtest, run_why
 from infra.settings import SettingError, Settings
 from infra.stack.harness import Stack
 from schemas.alert_messages import ALERTS, AlertFired, AlertResolved
@@ -23,6 +26,7 @@ from schemas.codec import Encoder
 from schemas.contract import load
 from schemas.log import TopicPartition
 from schemas.messages import Event
+from schemas.record_columns import decoder_of
 from schemas.rule_messages import RULE_BOOK, RULE_COMMANDS, ApplyRules, WantedRule
 from schemas.rules.document import canonical
 from schemas.rules.reading import read
@@ -58,14 +62,16 @@ class Bench:
         self.log = KafkaLog(settings.kafka)
         self._known: dict[TopicPartition, list[Event]] = {}
         self._read_until: dict[TopicPartition, int] = {}
+        self._sequence = 0
 
     def read(self, device: str, value: float) -> None:
         """A reading of now."""
         now = time.time_ns() // 1000
         sent = self.sent[device]
+        self._sequence += 1  # no upload is that of before again
         record = {
             "event_id": str(uuid4()), "device_id": device, "occurred_at": now, "received_at": now, "boot_id": "b",
-            "sequence": len(sent), "readings": [{"metric": "temperature", "at": now, "value": value, "unit": None}],
+            "sequence": self._sequence, "readings": [{"metric": "temperature", "at": now, "value": value, "unit": None}],
         }  # fmt: skip
         sent.append((now, value > 100.0))
         self.producer.produce("fleet.telemetry", self._start + self._encoder.encode(record), device.encode())
@@ -106,6 +112,12 @@ def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -
     settings = Settings(views="device_state", session_timeout=6.0)
     with shared_stack.lend(tmp_path_factory.mktemp("rules"), SERVICES, workers=2, settings=settings) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def story() -> dict[str, int]:
+    """When the story began of which everything is known."""
+    return {}
 
 
 @pytest.fixture(scope="module")
@@ -165,8 +177,9 @@ def test_a_rule_is_hot_in_all_partitions_of_both_workers(stack: Stack, bench: Be
     until_told(bench)
 
 
-def test_kills_lose_no_alert_and_double_none(stack: Stack, bench: Bench) -> None:
+def test_kills_lose_no_alert_and_double_none(stack: Stack, bench: Bench, story: dict[str, int]) -> None:
     source = random.Random(20267)
+    story["begins"] = time.time_ns() // 1000
     stop = threading.Event()
 
     def feed() -> None:
@@ -185,6 +198,44 @@ def test_kills_lose_no_alert_and_double_none(stack: Stack, bench: Bench) -> None
     until_told(bench)
     events = bench.events()
     assert len({event.event_id for event in events}) == len(events) > 100
+
+
+def test_a_back_test_and_why_of_a_stack_s_past_say_what_was_live(stack: Stack, bench: Bench, story: dict[str, int]) -> None:
+    """The same rule over the same time, from the log alone: byte for byte the same incidents."""
+    rule, begins, ends = read(HOT), story["begins"], time.time_ns() // 1000
+    found = run_backtest(stack.settings, [rule], (begins, ends))
+    fired = [event for event in bench.events() if isinstance(event, AlertFired) and begins <= event.received_at < ends]
+    assert found.difference.both == len(fired) > 50
+    assert (found.difference.only_here, found.difference.only_live) == ((), ())
+    assert found.summary.events == sum(begins <= event.received_at < ends for event in bench.events())
+    other = run_backtest(stack.settings, [read(HOT.replace(b"100.0", b"1000.0"))], (begins, ends))
+    assert (other.summary.incidents, len(other.difference.only_live)) == ((), len(fired))
+    device = str(fired[0].device_id)
+    steps = run_why(stack.settings, rule, device, (begins, ends))
+    assert [(step.event, step.at) for step in steps if step.event] == [
+        (type(event).__name__, event.occurred_at)
+        for event in bench.events()
+        if isinstance(event, AlertFired | AlertResolved) and event.device_id == device and begins <= event.received_at < ends
+    ]
+    assert {step.says for step in steps if not step.event} == {"raised", "cleared"}
+
+
+def test_workers_write_how_they_fare(stack: Stack, bench: Bench) -> None:
+    """Reports on fleet.system, of both workers, that say that nothing has failed."""
+    topic = bench.contract.topics[TOPIC]
+    decoder = decoder_of(topic, compose.registry(stack.settings).schema)
+    until, found = time.monotonic() + 90, pl.DataFrame({"instance": []})
+    while found["instance"].n_unique() < 2:
+        assert time.monotonic() < until, f"reports came of {found['instance'].to_list()}"
+        time.sleep(0.5)
+        bounds = bench.log.bounds([TOPIC])
+        values = [v for s, (low, end) in bounds.items() for b in bench.log.read(s, low, end) for v in b.values]
+        read_back = decoder.decode(values)
+        assert not read_back.faults
+        found = read_back.frame if values else found
+    assert found["service"].unique().to_list() == ["worker"]
+    assert found["redis_failures"].sum() == 0
+    assert (found["received_at"] > 0).all()
 
 
 def test_what_the_log_holds_is_what_its_cuts_lead_to(stack: Stack, bench: Bench) -> None:

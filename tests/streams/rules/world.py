@@ -28,7 +28,7 @@ from schemas.wire import prefix
 from streams.rules import facts
 from streams.rules.cuts import CUTS, ORDER, REGISTRATION, Cut, Span, inputs
 from streams.rules.engine import Engine
-from streams.rules.ports import Evaluator, Input, Moment, Place, RuleFailed, Signal, Timing, Verdicts
+from streams.rules.ports import Evaluator, Failed, Input, Moment, Place, RuleFailed, Signal, Timing, Verdicts
 from streams.rules.reading import Readers, facts_of
 from streams.rules.state import State
 from tests.schemas.example_records import framed
@@ -48,6 +48,8 @@ class ToyRule(msgspec.Struct, kw_only=True):
     timing: Timing = Timing()
     models: tuple[str, ...] = ()
     fails: bool = False
+    fails_above: float | None = None
+    seconds: float = 0.0
 
 
 class ToyEvaluator:
@@ -59,7 +61,7 @@ class ToyEvaluator:
         self.rule_id, self.version = event.rule_id, event.version
         self.input, self.timing = self._rule.input, self._rule.timing
         self.metrics: Collection[str] = [self._rule.of] if self.input == "telemetry" else []
-        self.counter = None
+        self.counter, self.terms = None, tuple[int, ...]()
         self._newest: dict[str, int] = {}
 
     def group(self, fields: Mapping[str, Any]) -> str:
@@ -72,7 +74,10 @@ class ToyEvaluator:
         name = f"metric:{self._rule.of}" if self.input == "telemetry" else self._rule.of
         column = rows[name].cast(pl.Float64) if name in rows.columns else pl.Series(name, [None] * rows.height, pl.Float64)
         below = self._rule.above if self._rule.below is None else self._rule.below
-        return Verdicts(column > self._rule.above, column <= below, column)
+        limit = float("inf") if self._rule.fails_above is None else self._rule.fails_above
+        beyond = (column > limit).arg_true()
+        failed = Failed(beyond[0], "too hot to say") if len(beyond) else None
+        return Verdicts(column > self._rule.above, column <= below, column, failed, self._rule.seconds)
 
     def about(self, key: str, model: str | None, labels: Mapping[str, str]) -> bool:
         return not self._rule.models or model in self._rule.models
@@ -80,6 +85,9 @@ class ToyEvaluator:
     def idle(self, key: str, at: int) -> tuple[bool | None, bool | None]:
         silent = at - self._newest.get(key, 0) >= 5 * SECOND
         return silent, not silent
+
+    def again(self, key: str, at: int, fields: Mapping[str, Any]) -> tuple[bool | None, bool | None]:
+        return None, None
 
     def fresh(self) -> "ToyEvaluator":
         return copy.copy(self)
