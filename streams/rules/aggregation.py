@@ -14,6 +14,7 @@ from streams.rules.ports import Added, Counts, RuleFailed
 
 FLEET = "fleet/"
 MOST_GROUPS = 10_000
+MOST_GROUP = 1024  # characters of a group, which is a part of its alerts' key
 """Groups of one rule in one partition."""
 MOST_BEHIND = 3_600_000_000
 """An engine that takes rows older than this (microseconds) asks of none of the times before."""
@@ -225,8 +226,10 @@ def _of(groups: dict[str, dict[K, V]], group: str) -> dict[K, V]:
     """What is known of a group.
 
     Raises:
-        RuleFailed: it would be one more than a rule may have.
+        RuleFailed: it would be one more than a rule may have, or is too long.
     """
+    if len(group) > MOST_GROUP:
+        raise RuleFailed(f"group_by: a group of more than {MOST_GROUP:,} characters")
     if group not in groups and len(groups) >= MOST_GROUPS:
         raise RuleFailed(f"group_by: more than {MOST_GROUPS:,} groups")
     return groups.setdefault(group, {})

@@ -37,12 +37,8 @@ def count(state: State, run: Run, name: Input, frame: pl.DataFrame, layout: Layo
     for active in ordered(counting):
         inside = state.in_scope(active, known[KEY].unique().to_list())
         mask = known[KEY].is_in(inside)
-        try:
-            for added in _added(state, active, known.filter(mask), cuts.filter(mask)):
-                rank = (added.cut, RANK[TOPICS[name]], added.source, added.offset, 0)
-                run.put_count(rank, active, added)
-        except RuleFailed as failed:
-            fail(state, run, active, 0, str(failed))
+        for added in _added(state, active, known.filter(mask), cuts.filter(mask)):
+            run.put_count((added.cut, RANK[TOPICS[name]], added.source, added.offset, 0), active, added)
 
 
 def _added(state: State, active: Active, frame: pl.DataFrame, cuts: pl.Series) -> Iterator[Added]:

@@ -94,11 +94,7 @@ class Counts(Protocol):
     def metrics(self) -> Collection[str]: ...
 
     def added(self, frame: pl.DataFrame, cuts: pl.Series) -> Iterator[Added]:
-        """What rows in the order of the log add; `cuts` has the number of the cut of each.
-
-        Raises:
-            RuleFailed: a group's text is too long to be a part of a key.
-        """
+        """What rows in the order of the log add; `cuts` has the number of the cut of each."""
 
 
 class Evaluator(Protocol):

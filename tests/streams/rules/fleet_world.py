@@ -22,6 +22,7 @@ from streams.rules.cuts import ORDER, REGISTRATION, Cut, Span, in_order, inputs
 from streams.rules.engine import Engine
 from streams.rules.evaluator import evaluator
 from streams.rules.reading import Readers, facts_of
+from streams.rules.run import Outcome
 from streams.rules.state import State
 from tests.streams.rules.world import SECOND, SPACE, START, World
 
@@ -106,12 +107,15 @@ class FleetWorld(World):
         self.sequence[partition] += 1
         return Cut(self.sequence[partition], START + int(at * SECOND), in_order(spans))
 
-    def step(self, partition: int, cuts: Sequence[Cut]) -> list[AlertEvent]:
+    def outcomes(self, partition: int, cuts: Sequence[Cut]) -> list[Outcome]:
         found: dict[TopicPartition, list[Batch]] = {}
         for cut in cuts:
             for span in cut.spans:
                 found.setdefault(span.source, []).extend(self.log.read(span.source, span.begins, span.following))
-        outcomes, _ = self.engines[partition].advance(cuts, found)
+        return self.engines[partition].advance(cuts, found)[0]
+
+    def step(self, partition: int, cuts: Sequence[Cut]) -> list[AlertEvent]:
+        outcomes = self.outcomes(partition, cuts)
         for outcome in outcomes:
             for home, partial in outcome.partials:
                 self.send(AGGREGATES, home, self.partials.encode(partial))

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from schemas.alert_messages import AlertEvent
 from schemas.partitioner import partition_of
+from schemas.rule_messages import SuspendRule
 from schemas.rules.reading import BadRule, read
+from streams.rules import aggregation
 from streams.rules.compiled import compile_rule
 from streams.rules.counting import GRACE
 from streams.rules.cuts import Cut, runs
@@ -144,6 +146,28 @@ def test_the_story_has_alerts() -> None:
     assert {(e.home_key, e.labels) for e in each} == {('fleet/failures/{"hardware_id":"a"}', '{"hardware_id":"a"}')}
     assert [type(e).__name__ for e in each] == ["AlertFired", "AlertResolved"]
     assert '100.0 % of {\\"hardware_id\\":\\"a\\"}' in each[0].annotations
+
+
+def test_what_was_counted_before_a_rule_failed_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes to the failure in a run of many cuts has the rule suspended by the same command."""
+    monkeypatch.setattr(aggregation, "MOST_GROUP", len('{"hardware_id":"ab"}'))
+
+    def suspended(most: int) -> list[tuple[int, SuspendRule]]:
+        world = FleetWorld(1)
+        world.apply(RATE.format(window="10s", more="group_by: [hardware_id]"))
+        cuts = []
+        for second, hardware in enumerate(["a", "ab", "abc", "a"]):
+            world.failed(hardware, second, second)
+            cuts.append(world.cut_of(0, second + 0.5))
+        return [
+            (run[index].sequence, command)
+            for run in runs(cuts, most)
+            for index, outcome in enumerate(world.outcomes(0, run))
+            for command in outcome.commands
+        ]
+
+    assert [sequence for sequence, _ in suspended(1)] == [3]
+    assert suspended(100) == suspended(1)
 
 
 def test_what_is_older_than_the_window_is_not_counted() -> None:
