@@ -47,14 +47,7 @@ class Bench:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.contract = settings, load()
         self.codecs = rules.Codecs(settings)
-        self.producer = Producer(
-            {
-                "bootstrap.servers": settings.kafka,
-                "partitioner": "murmur2_random",
-                "linger.ms": 2,
-                "enable.idempotence": True,
-            }
-        )
+        self.producer = self.new_producer()
         topic = self.contract.topics["fleet.telemetry"]
         number = compose.registry(settings).register(topic.subject(topic.record), topic.record.schema)
         self._start, self._encoder = prefix(number), Encoder(topic.record)
@@ -63,6 +56,10 @@ class Bench:
         self._known: dict[TopicPartition, list[Event]] = {}
         self._read_until: dict[TopicPartition, int] = {}
         self._sequence = 0
+
+    def new_producer(self) -> Producer:
+        options = {"partitioner": "murmur2_random", "linger.ms": 2, "enable.idempotence": True}
+        return Producer({"bootstrap.servers": self.settings.kafka, **options})
 
     def read(self, device: str, value: float) -> None:
         """A reading of now."""
@@ -206,6 +203,22 @@ def test_kills_lose_no_alert_and_double_none(stack: Stack, bench: Bench, story: 
     until_told(bench)
     events = bench.events()
     assert len({event.event_id for event in events}) == len(events) > 100
+
+
+def test_a_broker_that_stands_still_stops_no_rule(stack: Stack, bench: Bench) -> None:
+    """librdkafka may stay disconnected for good from one that stood still while it was asked something."""
+    source = random.Random(5301)
+    for _ in range(2):
+        for _ in range(200):
+            bench.read(source.choice(DEVICES), source.choice([20.0, 120.0]))
+        assert bench.producer.flush(30) == 0
+        stack.kill("broker", signal.SIGSTOP)
+        time.sleep(7.0)
+        stack.kill("broker", signal.SIGCONT)
+        bench.producer = bench.new_producer()
+    bench.read(DEVICES[0], 20.0)
+    assert bench.producer.flush(30) == 0
+    until_told(bench, 120.0)
 
 
 def test_a_back_test_and_why_of_a_stack_s_past_say_what_was_live(stack: Stack, bench: Bench, story: dict[str, int]) -> None:
