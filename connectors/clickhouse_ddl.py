@@ -173,15 +173,16 @@ COMMENT {quote(f"What is noted about version {version} of {self.table.name}; a n
         hidden = ", ".join(column.name for column in HIDDEN)
         return f"INSERT INTO {self.rows(version)} ({self._names}, {hidden}) VALUES"
 
-    def places(self, version: int, source: TopicPartition, offset: int) -> str:
-        """Of the rows of a record, whatever became of them: their sorting columns (timestamps in microseconds), and when
-        they were amended last (the same)."""
+    def places(self, version: int, source: TopicPartition, start: int, stop: int) -> str:
+        """Of the rows of the records [start, stop), whatever became of them: their sorting columns (timestamps in
+        microseconds), and when they were amended last (the same)."""
         types = dict(self.columns)
         micros = {name for name in self.sorting if types[name] == TYPES[ColumnType.TIMESTAMP]}
         sorting = ", ".join(_micros(name) if name in micros else f"`{name}`" for name in self.sorting)
         return (
             f"SELECT {sorting}, max({_micros(AMENDED.name)}) FROM {self.rows(version)} "
-            f"WHERE {_of(source)} AND offset = {offset} GROUP BY {', '.join(f'`{name}`' for name in self.sorting)}"
+            f"WHERE {_of(source)} AND offset >= {start} AND offset < {stop} "
+            f"GROUP BY {', '.join(f'`{name}`' for name in self.sorting)}"
         )
 
     def store_position(self, version: int, source: TopicPartition, following: int) -> str:

@@ -132,7 +132,7 @@ class ClickHouseRowStore:
         self._known[version, batch_of] = following
         self._sure.add((version, batch_of))
 
-    def amend(self, version: int, source: TopicPartition, offset: int, rows: pl.DataFrame) -> None:
+    def amend(self, version: int, source: TopicPartition, first: int, following: int, rows: pl.DataFrame) -> None:
         """As the port says. One block brings the new rows, and for each place of an old one that none of them takes a row
         that says that it is empty: readers see all old rows, or all new ones. The table is no log of changes: what a row
         was before, the log says, with the corrections before.
@@ -140,18 +140,18 @@ class ClickHouseRowStore:
         Raises also:
             ValueError: the version's table is from before such rows could be written.
         """
-        frame = canonical(self._table, source, offset, offset + 1, rows)
+        frame = canonical(self._table, source, first, following, rows)
         try:
-            check_passed(self._table, source, offset, self._read_positions(version).get(source, 0))
+            check_passed(self._table, source, following - 1, self._read_positions(version).get(source, 0))
             if not self._takes_amendments(version):
                 raise ValueError(
                     f"{self._sql.rows(version)} was made before rows could be put in place of others: rebuild the view, "
                     "which takes all corrections"
                 )
-            places = self._server.query(self._sql.places(version, source, offset))
+            places = self._server.query(self._sql.places(version, source, first, following))
             block = amendment(self._table, self._sql.sorting, frame, places)
             if not block.is_empty():
-                token = f"{self._sql.rows(version)}:{source}:{offset}:{uuid4()}"
+                token = f"{self._sql.rows(version)}:{source}:{first}-{following}:{uuid4()}"
                 self._server.insert(self._sql.amend_rows(version), (*self._table.columns, *HIDDEN), block, token)
         except Gone as gone:
             self._forget()

@@ -28,7 +28,8 @@ class KafkaInputs:
         self._collected = Collection()
         self._assigned: list[TopicPartition] = []
         # Of its own: on the consumer's connection an answer waits for the fetch before it.
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "socket.nagle.disable": True}, logger=log)
+        self._asking = {"bootstrap.servers": bootstrap_servers, "socket.nagle.disable": True}
+        self._admin: AdminClient | None = None
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
@@ -67,15 +68,21 @@ class KafkaInputs:
 
     def behind(self, sources: Sequence[TopicPartition]) -> set[TopicPartition]:
         asked = {KafkaPartition(*source): OffsetSpec.latest() for source in sources}
+        self._admin = self._admin or AdminClient(self._asking, logger=log)
         answers = self._admin.list_offsets(
             asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ANSWER_SECONDS
         )
         found = set()
-        for partition, future in answers.items():
-            source = TopicPartition(partition.topic, partition.partition)
-            position = self._collected.position(source)
-            if position is None or position < answer(lambda future=future: future.result(ANSWER_SECONDS)).offset:  # type: ignore[misc]
-                found.add(source)
+        try:
+            for partition, future in answers.items():
+                source = TopicPartition(partition.topic, partition.partition)
+                position = self._collected.position(source)
+                if position is None or position < answer(lambda future=future: future.result(ANSWER_SECONDS)).offset:  # type: ignore[misc]
+                    found.add(source)
+        except Away:
+            # After a broker stood still, its epochs may be of before, for minutes: it does not look again.
+            self._admin = None
+            raise
         return found
 
     def close(self) -> None:

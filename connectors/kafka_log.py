@@ -106,7 +106,8 @@ class KafkaLog:
     def read(self, source: TopicPartition, start: int, stop: int) -> Iterator[Batch]:
         pending: PendingBatch | None = None
         for messages, read_from, read_to in self._pieces(source, start, stop, AT_ONCE):
-            pending = pending or PendingBatch(read_from=read_from)
+            if pending is None:  # one without records is false
+                pending = PendingBatch(read_from=read_from)
             pending.extend(messages)
             pending.read_to = read_to
             # Fewer than were asked for: the next ones have to come first, and nobody should wait for those.

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from threading import Lock, Timer
 from typing import TypeVar
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MOST_AT_ONCE = 100  # questions under way
+STUCK_SECONDS = 10.0
 THREADS = 4  # for questions whose client has no futures
 NO_ANSWER = AWAY | {
     KafkaError._TIMED_OUT_QUEUE,
@@ -54,7 +56,11 @@ GROUNDS = {
 
 
 class Questions:
-    """The consumer that is asked. It is made for the first question: most ingresses are never asked one."""
+    """The consumer that is asked. It is made for the first question: most ingresses are never asked one.
+
+    One that has answered nothing for `STUCK_SECONDS` gives way to another: librdkafka may stay disconnected for good from a
+    broker that stood still while questions were under way, and went on (2.12; its issue 5301).
+    """
 
     def __init__(self, bootstrap_servers: str, seconds: float) -> None:
         """`seconds`: how long the broker may take to answer one question."""
@@ -67,10 +73,9 @@ class Questions:
         }
         self._under_way = 0
         self._threads = ThreadPoolExecutor(THREADS, "cluster")
-
-    @cached_property
-    def consumer(self) -> Consumer:
-        return Consumer(self._options, logger=log)
+        self._choosing = Lock()
+        self._consumer: Consumer | None = None
+        self._silent_since: float | None = None
 
     async def ask(self, question: Callable[[Consumer, float], T]) -> T | None:
         """What `question`, told of the time it has, gets from the consumer on a thread; None if what it asks about is
@@ -84,7 +89,7 @@ class Questions:
         if self._under_way >= MOST_AT_ONCE:
             raise Away(f"{MOST_AT_ONCE} questions to the broker wait for an answer")
         self._under_way += 1
-        asked = self._threads.submit(_asked, question, self.consumer, self._seconds)
+        asked = self._threads.submit(self._asked, question)
         try:
             # The client's own time limit comes first; this one ends the wait for a thread.
             return await asyncio.wait_for(asyncio.wrap_future(asked), self._seconds + 1)
@@ -97,6 +102,41 @@ class Questions:
             raise meaning(error) from failure
         finally:
             self._under_way -= 1
+
+    # --- on the threads
+
+    def _asked(self, question: Callable[[Consumer, float], T]) -> T:
+        with self._choosing:
+            consumer = self._consumer = self._consumer or Consumer(self._options, logger=log)
+        try:
+            told = question(consumer, self._seconds)
+        except KafkaException as failure:
+            self._heard(consumer, not _is_silence(failure.args[0]))
+            raise
+        self._heard(consumer, True)
+        consumer.poll(0)  # what the client has to say goes to the log
+        return told
+
+    def _heard(self, consumer: Consumer, answered: bool) -> None:
+        """Whether a question to the consumer was answered."""
+        now = time.monotonic()
+        with self._choosing:
+            if consumer is not self._consumer:
+                return
+            if answered:
+                self._silent_since = None
+            elif self._silent_since is None:
+                self._silent_since = now
+            elif now - self._silent_since > STUCK_SECONDS:
+                self._consumer = self._silent_since = None
+                self._close_later(consumer)
+
+    def _close_later(self, consumer: Consumer) -> None:
+        """When no question to it can be under way any more."""
+        log.info("the client that asks the broker has heard nothing for %g s; another takes its place", STUCK_SECONDS)
+        closing = Timer(2 * self._seconds + 1, consumer.close)
+        closing.daemon = True
+        closing.start()
 
 
 def meaning(error: KafkaError) -> Exception:
@@ -112,10 +152,8 @@ def meaning(error: KafkaError) -> Exception:
     return other
 
 
-def _asked(question: Callable[[Consumer, float], T], consumer: Consumer, seconds: float) -> T:
-    told = question(consumer, seconds)
-    consumer.poll(0)  # what the client has to say goes to the log
-    return told
+def _is_silence(error: KafkaError) -> bool:
+    return error.code() not in NO_SUCH and error.code() not in GROUNDS and (error.code() in NO_ANSWER or error.code() < 0)
 
 
 def reachable(bootstrap_servers: str, seconds: float) -> bool:

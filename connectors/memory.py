@@ -80,12 +80,13 @@ class MemoryRowStore(MemoryViews[Row]):
                 target.content[tuple(row[i] for i in self._identity)] = row
             target.positions[batch_of] = following
 
-    def amend(self, version: int, source: TopicPartition, offset: int, rows: pl.DataFrame) -> None:
-        frame = canonical(self.table, source, offset, offset + 1, rows)
+    def amend(self, version: int, source: TopicPartition, first: int, following: int, rows: pl.DataFrame) -> None:
+        frame = canonical(self.table, source, first, following, rows)
         with self._lock:
             target = self._written(version)
-            check_passed(self.table, source, offset, target.positions.get(source, 0))
-            for identity in [name for name, row in target.content.items() if row[:3] == (*source, offset)]:
+            check_passed(self.table, source, following - 1, target.positions.get(source, 0))
+            theirs = [name for name, row in target.content.items() if row[:2] == source and first <= row[2] < following]
+            for identity in theirs:
                 del target.content[identity]
             for row in frame.iter_rows():
                 target.content[tuple(row[i] for i in self._identity)] = row

@@ -139,12 +139,12 @@ class RowStore(ViewStore, Protocol):
             Moved: the stored position is beyond `first`.
         """
 
-    def amend(self, version: int, source: TopicPartition, offset: int, rows: "pl.DataFrame") -> None:
-        """Put `rows`, which are made from the record at `offset` as it counts now and may be none, in place of all rows that
-        were made from it. The position stays. The same call again changes nothing.
+    def amend(self, version: int, source: TopicPartition, first: int, following: int, rows: "pl.DataFrame") -> None:
+        """Put `rows`, which are made from the records [first, following) as they count now and may be none, in place of all
+        rows that were made from them, in one step for readers. The position stays. The same call again changes nothing.
 
         Raises:
-            ValueError: the view has not come to this record yet.
+            ValueError: the view has not come to the last of these records yet.
             Superseded: the version was dropped or never prepared.
         """
 

@@ -19,6 +19,7 @@ from schemas import contract as contracts
 from schemas.alert_messages import ALERTS
 from schemas.log import TopicPartition
 from schemas.notification_messages import NOTIFICATIONS_TOPIC
+from schemas.rule_messages import RULE_EVENTS
 from streams.live import Carrier
 from streams.live_notifier import NAME, LiveNotifier
 from streams.notify.notifier import Journal, Notifier
@@ -41,7 +42,7 @@ def attach_notifier(app: faust.App, settings: Settings, index: int, monitor: Pro
     schemas = compose.registry(settings)
     journal = Journal(
         KafkaLog(settings.kafka, batch_records=2_000, queued_kilobytes=4_096),
-        deciders.codecs(contracts.load(), schemas, (ALERTS, NOTIFICATIONS_TOPIC)),
+        deciders.codecs(contracts.load(), schemas, (ALERTS, NOTIFICATIONS_TOPIC, RULE_EVENTS)),
         KafkaTransactions(TransactionOptions(settings.kafka, member, settings.session_timeout)),
         KafkaEnds(settings.kafka).end_of,
     )

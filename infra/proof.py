@@ -36,6 +36,9 @@ SCHEMAS = "schemas"
 """The fact that says which schema ids were met, and how far the log was read for that."""
 
 
+Decoders = dict[str, BatchDecoder]
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The live version of a view and what it is proven with. `hashes` is its Leaves or its Chunks."""
@@ -44,7 +47,7 @@ class Parts:
     store: compose.Store
     hashes: Leaves | Chunks
     log: LogReader
-    decoders: dict[str, BatchDecoder]
+    decoders: Decoders
     version: int
     facts: dict[str, str]
 
@@ -60,9 +63,15 @@ class Parts:
         return Rows(self.projection, store, self.hashes, self.log, self.decoders, self.version)  # type: ignore[arg-type]
 
 
+def decoders_of(settings: Settings, projection: Projection) -> Decoders:
+    """For one thread at a time. They take a twentieth of a second to make."""
+    return compose.decoders(projection, contracts.load(), compose.registry(settings))
+
+
 @contextmanager
-def parts_of(settings: Settings, projection: Projection) -> Iterator[Parts]:
-    """Opened, and closed at the end. The log's records count as they did when the live version was made."""
+def parts_of(settings: Settings, projection: Projection, decoders: Decoders | None = None) -> Iterator[Parts]:
+    """Opened, and closed at the end. The log's records count as they did when the live version was made. `decoders`: made if
+    not given."""
     store = compose.store(settings, projection)
     try:
         version = store.live()
@@ -73,7 +82,7 @@ def parts_of(settings: Settings, projection: Projection) -> Iterator[Parts]:
             hashes = SettledLeaves(hashes, store, corrections)  # type: ignore[arg-type]
         log = compose.log_reader(settings, corrections)
         try:
-            decoders = compose.decoders(projection, contracts.load(), compose.registry(settings))
+            decoders = decoders or decoders_of(settings, projection)
             yield Parts(projection, store, hashes, log, decoders, version, facts)
         finally:
             log.close()
@@ -130,7 +139,7 @@ def heal_keys(settings: Settings, projection: Projection, keys: Sequence[str]) -
         As streams.heal.
     """
     if not isinstance(projection, KeyedProjection):
-        raise Unproven(f"{projection.name} is a view of rows: rebuild it to heal it")
+        raise Unproven(f"{projection.name} is a view of rows: rebuild it, or a part of it (--from, --to), to heal it")
     with parts_of(settings, projection) as parts:
         if not parts.documents.leaves.complete(parts.version):
             raise Unproven(f"{projection.name}: the documents of version {parts.version} have no hashes: rebuild it")

@@ -7,9 +7,10 @@ from typing import Any
 from connectors.redis_leaves import RedisLeaves
 from infra import compose
 from infra.code import running
+from infra.proof import parts_of
 from infra.rebuild_processes import Work, fold_in_processes, folder
 from infra.settings import Settings
-from projections.projection import KeyedProjection, Projection
+from projections.projection import KeyedProjection, Projection, RowProjection
 from schemas import contract as contracts
 from schemas.corrections import FACT, made_with
 from streams import promotion
@@ -17,7 +18,9 @@ from streams.difference import Difference, diff_documents, diff_rows
 from streams.partial import Asked, Refolded, keys_of, refold
 from streams.promotion import Effects
 from streams.rebuild import Parts, Progress, build, rebuild, resumable
-from streams.settled import SettledLeaves
+from streams.replay import Span
+from streams.row_range import Remade, ranges_of, remake
+from streams.settled import SettledLeaves, demand_settled
 from streams.versions import Version, version_of
 
 Report = Callable[[Progress], None]
@@ -47,6 +50,31 @@ class Rebuilds:
         corrections = compose.newest_corrections(self._settings)
         with self._parts(corrections) as parts:
             return rebuild(parts, report, {FACT: str(corrections)})
+
+    def remake(self, span: Span, tell: Callable[[int, int], None]) -> Remade:
+        """The rows of a part of the log in the live version, made anew under the corrections that it was made with. `tell`
+        is called with the offsets done and all that are wanted.
+
+        Raises:
+            As streams.row_range.
+        """
+        assert isinstance(self._projection, RowProjection)
+        with parts_of(self._settings, self._projection) as parts:
+            corrections = made_with(parts.facts)
+            demand_settled(parts.store, parts.version, corrections)
+            log = compose.whole_log(self._settings)
+            try:
+                wanted = ranges_of(log, self._projection, span)
+            finally:
+                log.close()
+            total, done = sum(one.stop - one.start for one in wanted), 0
+
+            def count(offsets: int) -> None:
+                nonlocal done
+                done += offsets
+                tell(done, total)
+
+            return remake(parts.rows, wanted, corrections, tell=count)
 
     def refold(self, asked: Asked) -> Refolded:
         """Documents of the live version, made anew under the corrections that it was made with."""

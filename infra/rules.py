@@ -21,7 +21,7 @@ from schemas.message_types import message_types
 from schemas.messages import Messages, TypedRecords
 from schemas.record_columns import decoder_of
 from schemas.rule_messages import RULE_COMMANDS, RULE_EVENTS, RuleApplied
-from schemas.rule_records import CUTS, RulesAdvanced
+from schemas.rule_records import AGGREGATES, CUTS, PartialAggregated, RulesAdvanced
 from streams.alerts.lifecycle import AlertLifecycle
 from streams.live_rules import LiveRules, MakeRulesReader, attach_rules
 from streams.rules import facts
@@ -64,6 +64,10 @@ class Codecs:
         cuts = self.contract.topics[CUTS]
         self.cuts = TypedRecords[RulesAdvanced](cuts, [RulesAdvanced], self._schemas.register, self._schemas.schema)
         self.alerts = self.messages(ALERTS)
+        aggregates = self.contract.topics[AGGREGATES]
+        self.aggregates = TypedRecords[PartialAggregated](
+            aggregates, [PartialAggregated], self._schemas.register, self._schemas.schema
+        )
         registration = self.contract.topics[REGISTRATION]
         self._facts = facts_of(decoder_of(registration, self._schemas.schema, facts.RECORDS))
 
@@ -106,7 +110,12 @@ def runner(settings: Settings, index: int) -> RulesRunner:
         codecs.state,
     )
     return RulesRunner(
-        {CUTS: codecs.cuts, ALERTS: codecs.alerts, RULE_COMMANDS: codecs.messages(RULE_COMMANDS)},
+        {
+            CUTS: codecs.cuts,
+            ALERTS: codecs.alerts,
+            RULE_COMMANDS: codecs.messages(RULE_COMMANDS),
+            AGGREGATES: codecs.aggregates,
+        },
         KafkaTransactions(TransactionOptions(settings.kafka, member(index), settings.session_timeout)),
         restorer,
         KafkaInputs(settings.kafka),

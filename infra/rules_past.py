@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import cpu_count, get_context
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -20,7 +20,8 @@ from schemas.rule_records import CUTS
 from schemas.rules.document import Rule
 from streams.rules.applied import applied
 from streams.rules.backtest import SECOND, Past, backtest, made_up
-from streams.rules.cuts import COMMANDS, ORDER, TURNING, Cut, Span, in_order, inputs
+from streams.rules.cuts import CERTIFICATES, COMMANDS, LOCAL, ORDER, TURNING, Cut, Span, in_order, inputs
+from streams.rules.ports import Input, RuleFailed
 from streams.rules.restore import cut_of
 from streams.rules.rows import TOPICS
 from streams.rules.summary import Difference, Summary, difference, live_events, summary
@@ -58,7 +59,7 @@ class PastLog:
         first = recorded[0] if recorded else None
         earlier = [] if first is not None and first.sequence > 1 else self._made_up(partition, rules, begins, ends, first)
         cuts = [*earlier, *recorded]
-        return Past(partition, [self._known_before(partition, cuts), *cuts] if cuts else [])
+        return Past(partition, [self._known_before(partition, rules, begins, cuts), *cuts] if cuts else [])
 
     def _recorded(self, partition: int, begins: int, ends: int) -> Iterator[Cut]:
         source = TopicPartition(CUTS, partition)
@@ -91,20 +92,22 @@ class PastLog:
             found += [(o, r) for o, r in zip(offsets, frame["received_at"].to_list(), strict=True) if r >= begins]
         return found
 
-    def _known_before(self, partition: int, cuts: Sequence[Cut]) -> Cut:
-        """A cut in which an engine learns what was known before the first."""
+    def _known_before(self, partition: int, rules: Sequence[Rule], at: int, cuts: Sequence[Cut]) -> Cut:
+        """A cut in which an engine learns, no later than at the first one, what was known before that: who devices are, and
+        what certificates they have."""
+        topics = TURNING | {CERTIFICATES} if any(rule.input == "certificate" for rule in rules) else TURNING
         begins: dict[TopicPartition, int] = {}
         for cut in cuts:
             for span in cut.spans:
                 begins.setdefault(span.source, span.begins)
         spans = []
         for source in inputs(partition, self._partitions):
-            if source.topic in TURNING:
+            if source.topic in topics:
                 low = self._bounds[source][0]
                 until = begins.get(source)
                 until = self.log.offset_at(source, cuts[0].at // 1000) if until is None else until
                 spans.append(Span(source, low, max(low, until)))
-        return Cut(0, cuts[0].at, in_order(spans))
+        return Cut(0, min(at, cuts[0].at), in_order(spans))
 
     def alerts(self, partition: int, begins: int, ends: int) -> list[Event]:
         """What was written to a partition of fleet.alerts in a time."""
@@ -137,6 +140,10 @@ def run_backtest(
         RuleFailed: a rule can't be compiled, or fails on what was there.
     """
     begins, ends = between
+    for rule in rules:
+        if rule.aggregate is not None and TOPICS[cast(Input, rule.aggregate.of)] in LOCAL:
+            about = f"an aggregate of {rule.aggregate.of}, which several partitions count"
+            raise RuleFailed(f"rule {rule.id}: {about}, can't be back-tested: partitions are back-tested one by one")
     asked = [Asked(settings, tuple(rules), between, dict(versions or {}), partition) for partition in _homes()]
     with ProcessPoolExecutor(min(len(asked), cpu_count() or 1), get_context("spawn")) as pool:
         parts = list(pool.map(of_partition, asked))

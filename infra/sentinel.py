@@ -3,9 +3,11 @@ they find (streams.sentinel)."""
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from threading import Event, Thread
 
 import faust
@@ -39,6 +41,9 @@ class Watched:
     owned: Owned
 
 
+Round = Callable[[Watched, proof.Decoders, Pace, Reports], None]
+
+
 class Sentinel:
     """One worker's. Two threads share `settings.sentinel_share` of a core."""
 
@@ -50,8 +55,13 @@ class Sentinel:
     def start(self) -> None:
         if self._settings.sentinel_share <= 0 or not self._watched:
             return
-        for name, round_of in (("hashes", self.hash_round), ("folds", self.fold_round)):
-            thread = Thread(target=self._run, args=(round_of,), name=f"sentinel-{name}", daemon=True)
+        # A round of hashes is all its own thread's work; polars and the client fold in threads of their own.
+        rounds: tuple[tuple[str, Round, Callable[[], float]], ...] = (
+            ("hashes", self.hash_round, time.thread_time),
+            ("folds", self.fold_round, time.monotonic),
+        )
+        for name, round_of, clock in rounds:
+            thread = Thread(target=self._run, args=(round_of, clock), name=f"sentinel-{name}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -60,14 +70,17 @@ class Sentinel:
         for thread in self._threads:
             thread.join(STOP_SECONDS)
 
-    def _run(self, round_of: Callable[[Watched, Pace, Reports], None]) -> None:
+    def _run(self, round_of: Round, clock: Callable[[], float]) -> None:
         """Rounds over all views until it is stopped. What a store or broker that is away interrupts begins again later."""
-        pace = Pace(min(1.0, self._settings.sentinel_share) / 2, self._stop)
+        # Once: each round would pay for them a hundred times over, by resting.
+        mine = [(watched, proof.decoders_of(self._settings, watched.projection)) for watched in self._watched]
+        pace = Pace(min(1.0, self._settings.sentinel_share) / 2, self._stop, clock)
         reports, tries = Reports(self._settings, self._actor), 0
         try:
             while True:
-                for watched in self._watched:
-                    tries = self._survived(lambda one=watched: round_of(one, pace, reports), tries)  # type: ignore[misc]
+                for watched, decoders in mine:
+                    work = partial(round_of, watched, decoders, pace, reports)
+                    tries = self._survived(work, tries)
                     pace.wait(backoff(tries) if tries else IDLE_SECONDS)
         except Stopped:
             return
@@ -84,24 +97,24 @@ class Sentinel:
             return tries + 1
         return 0
 
-    def hash_round(self, watched: Watched, pace: Pace, reports: Reports) -> None:
+    def hash_round(self, watched: Watched, decoders: proof.Decoders, pace: Pace, reports: Reports) -> None:
         """Check the documents of the worker's partitions against their hashes, once."""
-        with self._documents(watched) as (documents, buckets, corrections):
+        with self._documents(watched, decoders) as (documents, buckets, corrections):
             for finding in check_hashes(documents, buckets, pace):
                 self._deal_with(documents, corrections, [finding], reports)
 
-    def fold_round(self, watched: Watched, pace: Pace, reports: Reports) -> None:
+    def fold_round(self, watched: Watched, decoders: proof.Decoders, pace: Pace, reports: Reports) -> None:
         """Fold their keys anew from the log, once."""
-        with self._documents(watched) as (documents, buckets, corrections):
+        with self._documents(watched, decoders) as (documents, buckets, corrections):
             for _, findings in check_folds(documents, buckets, self._settings.sentinel_keys, pace):
                 self._deal_with(documents, corrections, findings, reports)
 
     @contextmanager
-    def _documents(self, watched: Watched) -> Iterator[tuple[Documents, list[int], int]]:
+    def _documents(self, watched: Watched, decoders: proof.Decoders) -> Iterator[tuple[Documents, list[int], int]]:
         """The live version, the buckets to look over (none of a version whose documents have no hashes), and which
         corrections the version has."""
         partitions = {source.partition for source in watched.owned()}
-        with proof.parts_of(self._settings, watched.projection) as parts:
+        with proof.parts_of(self._settings, watched.projection, decoders) as parts:
             documents = parts.documents
             complete = documents.leaves.complete(documents.version)
             buckets = owned_buckets(documents, sorted(partitions)) if complete else []

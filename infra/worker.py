@@ -64,13 +64,14 @@ def make_worker(
         )
         live = _prepared_live(store)
         views.append(attach(app, make_runner(1), live, compose.reader_maker(settings, projection, index), monitor))
-        if isinstance(projection, KeyedProjection):
+        if isinstance(projection, KeyedProjection) and not projection.parks:
             watched.append(Watched(projection, views[-1].reader.assigned))
     app.service(SentinelService(Sentinel(settings, f"worker-{index}", watched)))
     decide = [deciders.attach_definition(app, settings, index, made, monitor) for made in deciders.chosen(settings)]
     notify = [attach_notifier(app, settings, index, monitor)] if settings.notifier else []
     if settings.snapshot_seconds > 0:
-        keyed = {view.name: view.reader.ends for view in views if isinstance(find(view.name), KeyedProjection)}
+        snapped = {one.projection.name for one in watched}
+        keyed = {view.name: view.reader.ends for view in views if view.name in snapped}
         app.service(BackgroundSnapshots(settings, as_of.snapshots(settings), keyed))
     engines = [rules.attach(app, settings, index, monitor)] if rules.wanted(settings) else []
     others: list[LiveNotifier | LiveRules] = [*notify, *engines]

@@ -9,6 +9,7 @@ from projections.projection import KEY, KeyedProjection, with_position
 from projections.updates import changes
 from schemas.log import TopicPartition
 from schemas.record_columns import BatchDecoder
+from streams.parking import demand_no_parking
 
 STAMP = "position."
 
@@ -30,7 +31,12 @@ class KeyFold:
         keys: Iterable[str],
         without: tuple[TopicPartition, int] | None = None,
     ) -> None:
-        """`without`: a record that is left out, to see what it is worth."""
+        """`without`: a record that is left out, to see what it is worth.
+
+        Raises:
+            Parks: the view's documents can't be folded so.
+        """
+        demand_no_parking(projection)
         self.documents: dict[str, Document] = {key: {} for key in keys}
         self._projection, self._log, self._decoders, self._without = projection, log, decoders, without
         self._reached: dict[tuple[TopicPartition, str], int] = {}

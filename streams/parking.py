@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from projections.projection import KeyedProjection
 from schemas.columns import Fault
 from schemas.log import Batch, TopicPartition
 
@@ -21,6 +22,24 @@ WAITING = "waiting"
 MOST_PARKED = 1_000
 MOST_WAITING = 100_000
 """Keys, and records, that wait in one partition; beyond that the view halts rather than put its whole log aside."""
+
+
+class Parks(ValueError):
+    """A document of the view is no fold of its key's records alone; the message names the view."""
+
+
+def demand_no_parking(projection: KeyedProjection) -> None:
+    """For what folds documents from the records of their keys, whatever became of other records: verification, healing,
+    as-of, parts of a rebuild. It would take records that wait for folded ones.
+
+    Raises:
+        Parks: the projection parks.
+    """
+    if projection.parks:
+        raise Parks(
+            f"{projection.name}: its records wait for those of their key that were set aside, so that a document can't be "
+            "folded by itself, to be compared, healed or looked at as of a time; a rebuild makes it anew"
+        )
 
 
 class TooManyWaiting(Exception):

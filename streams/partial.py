@@ -38,17 +38,16 @@ class TooBusy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The part of a view that is asked for: documents by their keys, devices, a range of the log, or a tenant."""
+    """The part of a view that is asked for: documents by their keys, devices, a part of the log (`ranged`), or a tenant."""
 
     keys: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
-    start: str | None = None
-    stop: str | None = None
+    ranged: bool = False
     tenant: str | None = None
 
 
 def keys_of(projection: Projection, asked: Asked) -> tuple[str, ...]:
-    """The keys of the documents that make up the part.
+    """The keys of the documents that make up the part; none where it is a range of a view of rows (streams.row_range).
 
     Raises:
         Refused: the part can't be made by itself; the message says why.
@@ -57,7 +56,7 @@ def keys_of(projection: Projection, asked: Asked) -> tuple[str, ...]:
     if asked.tenant is not None:
         raise Refused("records name no tenant (schemas/topics.toml), so there is no part of a view that is one's own")
     if isinstance(projection, KeyedProjection):
-        if asked.start is not None or asked.stop is not None:
+        if asked.ranged:
             raise Refused(
                 f"{name}: a document is made of all its records, those of a part of the log can't take its place; "
                 "name documents (--device, --key), or rebuild all"
@@ -65,10 +64,12 @@ def keys_of(projection: Projection, asked: Asked) -> tuple[str, ...]:
         if asked.devices and projection.key != "device":
             raise Refused(f"{name}: a document is of a {projection.key}, not of a device; name it with --key")
         return tuple(dict.fromkeys((*asked.devices, *asked.keys)))
-    raise Refused(
-        f"{name}: of a view of rows only the records that were corrected are made anew by themselves (fleetlog dlq "
-        "redrive); rebuild all, beside the live version"
-    )
+    if asked.devices or asked.keys:
+        raise Refused(
+            f"{name}: a row is of its record, and the rows of a device may be of any; name a part of the log "
+            "(--from, --to, --partition), or rebuild all, beside the live version"
+        )
+    return ()
 
 
 def refold(

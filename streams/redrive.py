@@ -141,7 +141,7 @@ class Redrive:
         for source, batch in self._records(after, changed):
             decoded = self.decoders[source.topic].decode(batch.values).frame
             rows = projection.rows(with_position(decoded, batch)) if len(decoded) else empty(projection)
-            store.amend(version, source, batch.begins, rows)
+            store.amend(version, source, batch.begins, batch.begins + 1, rows)
         self._hash_anew(version, {(source, offset // self.chunk) for source, offset in changed})
         return len(changed)
 

@@ -15,17 +15,25 @@ from projections.projection import KEY, KeyedProjection, with_position
 from projections.updates import changes
 from schemas.log import Batch, TopicPartition
 from schemas.record_columns import BatchDecoder
+from streams.parking import demand_no_parking
 
 STAMP = "position."
 
 
 @dataclass(frozen=True)
 class Source:
-    """What documents are folded from."""
+    """What documents are folded from.
+
+    Raises:
+        Parks: the view's documents can't be.
+    """
 
     projection: KeyedProjection
     log: LogReader
     decoders: Mapping[str, BatchDecoder]
+
+    def __post_init__(self) -> None:
+        demand_no_parking(self.projection)
 
 
 @dataclass(frozen=True)

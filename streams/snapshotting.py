@@ -13,6 +13,7 @@ from schemas.log import TopicPartition
 from schemas.partitioner import partition_of
 from schemas.record_columns import BatchDecoder
 from streams.as_of_frames import Frames, Stretch
+from streams.parking import demand_no_parking
 
 MOST_SPANS = 64
 """Of a partition; beyond, neighbours become one."""
@@ -30,6 +31,9 @@ class Parts:
 
     The records of `log` count as the corrections before the offset `corrections` of their topic say. `corrected(offset)`
     gives the positions that the corrections between that and another offset are about.
+
+    Raises:
+        Parks: the view's documents can't be folded so.
     """
 
     projection: KeyedProjection
@@ -38,6 +42,9 @@ class Parts:
     snapshots: ViewSnapshots
     corrections: int = 0
     corrected: Callable[[int], Iterable[tuple[TopicPartition, int]]] = _nothing
+
+    def __post_init__(self) -> None:
+        demand_no_parking(self.projection)
 
 
 class LogTooShort(ValueError):

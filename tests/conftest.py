@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from tests.shared_stack import SharedStack
 
 
-def pytest_configure() -> None:
-    """A test's time is bounded as a whole (pytest-timeout); an example that is slow once, on a busy machine, is no fault."""
-    hypothesis.settings.register_profile("fleetlog", deadline=None)
-    hypothesis.settings.load_profile("fleetlog")
+def pytest_configure(config: pytest.Config) -> None:
+    """A test's time is bounded as a whole (pytest-timeout); an example that is slow once, on a busy machine, is no fault.
+
+    The examples are the same in every run, so that a failure belongs to the change that it is seen with. Others are looked
+    for with `--hypothesis-profile explore`.
+    """
+    hypothesis.settings.register_profile("fleetlog", deadline=None, derandomize=True)
+    hypothesis.settings.register_profile("explore", deadline=None, print_blob=True)
+    hypothesis.settings.load_profile(config.getoption("--hypothesis-profile") or "fleetlog")
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -10,7 +10,6 @@ def check() -> Check:
     that the engine does not evaluate: it would be taken, and never fire."""
     from schemas.rules.reading import BadRule
     from streams.rules.compiled import compile_rule
-    from streams.rules.cuts import LOCAL
     from streams.rules.rows import TOPICS as ROWS
 
     contract = contracts.load()
@@ -20,9 +19,5 @@ def check() -> Check:
         about = rule.aggregate.of if rule.aggregate else rule.input
         if about not in ROWS:
             raise BadRule(f"input: rules of input {about} can't be turned on: the engine does not evaluate them yet")
-        if rule.aggregate and ROWS[about] in LOCAL:
-            raise BadRule(
-                f"aggregate.of: an aggregate of {about} can't be turned on: the engine does not sum those parts yet"
-            )
 
     return checked

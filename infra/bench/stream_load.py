@@ -63,6 +63,7 @@ class _Stream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
         self._transport.write(self._tally.head)
+        self._write(time.perf_counter())  # also where a busy machine was too late: a request has a record at least
         self._send()
 
     def _send(self) -> None:
@@ -73,8 +74,11 @@ class _Stream(asyncio.Protocol):
                 self._transport.write(_LAST)
             return
         while len(self._sent) * TOGETHER < WINDOW:
-            self._sent.append(now)
-            self._transport.write(self._tally.chunk)
+            self._write(now)
+
+    def _write(self, now: float) -> None:
+        self._sent.append(now)
+        self._transport.write(self._tally.chunk)
 
     def data_received(self, data: bytes) -> None:
         received = self._rest + data

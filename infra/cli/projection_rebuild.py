@@ -6,12 +6,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from infra.cli.answering import answered
-from infra.cli.command import Commands, add_command, print_json
+from infra.cli.command import Commands, add_command, fail, print_json
 from infra.cli.progress import Bar
+from infra.cli.span import BadPoint, add_span, asked_span, span_of
 from infra.settings import Settings
 
 if TYPE_CHECKING:
     from infra.rebuilds import Rebuilds
+    from streams.partial import Asked
+    from streams.replay import Span
     from streams.versions import State, Version
 
 Make = Callable[["Rebuilds", Bar], "Version"]
@@ -57,10 +60,9 @@ def _part(command: argparse.ArgumentParser) -> None:
     for name in ("device", "key"):
         summary = f"only make the documents of these {name}s anew, in the live version"
         command.add_argument(f"--{name}", nargs="+", default=[], metavar="ID", help=summary)
-    refused = "refused, with the reason: a view can't be made anew by"
-    command.add_argument("--from", dest="start", metavar="TIME", help=f"{refused} ranges of the log")
-    command.add_argument("--to", dest="stop", metavar="TIME", help=f"{refused} ranges of the log")
-    command.add_argument("--tenant", metavar="NAME", help=f"{refused} tenants, which records do not name")
+    add_span(command, "of a view of rows, make only the rows of this part of the log anew, in the live version: ")
+    refused = "refused, with the reason: a view can't be made anew by tenants, which records do not name"
+    command.add_argument("--tenant", metavar="NAME", help=refused)
 
 
 def _how(command: argparse.ArgumentParser) -> None:
@@ -70,8 +72,12 @@ def _how(command: argparse.ArgumentParser) -> None:
 
 
 def _rebuild(options: argparse.Namespace, settings: Settings) -> int:
-    if options.device or options.key or (options.start, options.stop, options.tenant) != (None, None, None):
-        return answered(lambda: _refolded(options, settings))
+    if options.device or options.key or options.tenant is not None or asked_span(options):
+        try:
+            span = span_of(options)
+        except BadPoint as error:
+            return fail(str(error), 2)
+        return answered(lambda: _part_made(options, span, settings))
     return answered(lambda: _made(options, settings, lambda rebuilds, bar: rebuilds.rebuild(bar.report)))
 
 
@@ -98,14 +104,43 @@ def _made(options: argparse.Namespace, settings: Settings, make: Make) -> int:
     return 0
 
 
-def _refolded(options: argparse.Namespace, settings: Settings) -> int:
+def _part_made(options: argparse.Namespace, span: "Span", settings: Settings) -> int:
     from infra.rebuilds import Rebuilds
     from projections.catalogue import find
-    from streams.partial import Asked
+    from projections.projection import RowProjection
+    from streams.partial import Asked, keys_of
 
-    asked = Asked(tuple(options.key), tuple(options.device), options.start, options.stop, options.tenant)
-    with Rebuilds(settings, find(options.name)) as rebuilds:
-        done = rebuilds.refold(asked)
+    projection = find(options.name)
+    asked = Asked(tuple(options.key), tuple(options.device), asked_span(options), options.tenant)
+    keys_of(projection, asked)  # refuses what can't be made by itself
+    with Rebuilds(settings, projection) as rebuilds:
+        if isinstance(projection, RowProjection):
+            return _remade(options, rebuilds, span)
+        return _refolded(options, rebuilds, asked)
+
+
+def _remade(options: argparse.Namespace, rebuilds: "Rebuilds", span: "Span") -> int:
+    from streams.rebuild import Progress
+
+    with Bar(options.name) as bar:
+        progress = Progress()
+
+        def tell(done: int, total: int) -> None:
+            progress.records, progress.total = done, total
+            bar.report(progress)
+
+        done = rebuilds.remake(span, tell)
+    replaced = [f"{source} [{start}, {stop})" for source, start, stop in done.replaced]
+    if options.json:
+        print_json({"view": options.name, "version": done.version, "offsets": done.offsets, "replaced": replaced})
+    else:
+        what = f"replaced were those of {', '.join(replaced)}" if replaced else "all were as the log implies"
+        print(f"{options.name}: in version {done.version} the rows of {done.offsets:,} offsets were looked over; {what}")
+    return 0
+
+
+def _refolded(options: argparse.Namespace, rebuilds: "Rebuilds", asked: "Asked") -> int:
+    done = rebuilds.refold(asked)
     if options.json:
         print_json({"view": options.name, **asdict(done)})
     else:

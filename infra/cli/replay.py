@@ -5,10 +5,10 @@ import re
 import sys
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from infra.cli.command import Commands, add_command, fail, print_json
+from infra.cli.span import BadPoint, add_span, span_of
 from infra.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,10 +27,7 @@ def add(commands: Commands) -> None:
         _run,
     )
     command.add_argument("topic", help="a topic of the contract")
-    moment = "a time (2026-05-01T12:00Z; without a zone UTC) or an offset"
-    command.add_argument("--from", dest="since", metavar="WHEN", help=f"{moment} to begin at (default: the beginning)")
-    command.add_argument("--to", dest="until", metavar="WHEN", help=f"{moment} to end before (default: the present end)")
-    command.add_argument("--partition", type=int, action="append", default=[], help="only this one; may be repeated")
+    add_span(command)
     command.add_argument("--into", required=True, metavar="TOPIC|FILE", help="an existing topic, or a new file")
     command.add_argument("--rate", type=_rate, metavar="N/s", help="at most so many records a second")
     command.add_argument("--where", default="", metavar="CEL", help="only records of which this condition (CEL) holds")
@@ -58,7 +55,7 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
 
     try:
         tally = replay(settings, _wanted(options), _Reporter().report)
-    except (NotAllowed, BadCondition, UnknownTopic, _BadPoint) as error:
+    except (NotAllowed, BadCondition, UnknownTopic, BadPoint) as error:
         return fail(str(error), 2)
     except (Away, Refused) as away:
         return fail(str(away), 3)
@@ -79,47 +76,12 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-class _BadPoint(ValueError):
-    """--from or --to is neither a time nor an offset, or they don't fit each other."""
-
-
 def _wanted(options: argparse.Namespace) -> "Wanted":
     from infra.replay import NotAllowed, Wanted
-    from streams.replay import FIRST_OF_TIME, LAST_OF_TIME, Span
 
     if options.force != bool(options.reason):
         raise NotAllowed("--force and --reason TEXT belong together")
-    first, since = _point("--from", options.since)
-    stop, until = _point("--to", options.until)
-    if (first is not None or stop is not None) and len(options.partition) != 1:
-        raise _BadPoint("an offset means nothing without its partition: say --partition N, once")
-    if since is not None and since > time.time() * 1000:
-        raise _BadPoint(f"--from {options.since} is in the future")
-    if (since is not None and until is not None and since >= until) or (
-        first is not None and stop is not None and first >= stop
-    ):
-        raise _BadPoint(f"--from {options.since} is not before --to {options.until}")
-    span = Span(
-        tuple(options.partition),
-        first,
-        stop,
-        FIRST_OF_TIME if since is None else since,
-        LAST_OF_TIME if until is None else until,
-    )
-    return Wanted(options.topic, options.into, span, options.where, options.rate, options.reason)
-
-
-def _point(option: str, text: str | None) -> tuple[int | None, int | None]:
-    """An offset and a time in milliseconds, of which at most one is there."""
-    if text is None:
-        return None, None
-    if text.isdecimal():
-        return int(text), None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise _BadPoint(f"{option} {text!r} is neither an offset nor a time such as 2026-05-01T12:00Z") from None
-    return None, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return Wanted(options.topic, options.into, span_of(options), options.where, options.rate, options.reason)
 
 
 class _Reporter:

@@ -12,6 +12,7 @@ from infra.settings import Settings
 if TYPE_CHECKING:
     from schemas.messages import Event
     from schemas.rule_messages import RuleMode
+    from schemas.rules.document import Rule
 
 MODES = ("live", "shadow")
 CHECKED = (
@@ -73,6 +74,16 @@ def _in_force(options: argparse.Namespace, settings: Settings, mode: "RuleMode")
     with Desk(settings) as desk:
         events = desk.apply(rules, mode, actor(), [getattr(options, "expect", None)] * len(rules))
     _tell(events, options.json)
+    return 0
+
+
+def put_in_force(rules: "list[Rule]", settings: Settings, as_json: bool) -> int:
+    """Apply rules that were checked, live, whatever version is in force."""
+    from infra.alerting.desk import Desk
+
+    with Desk(settings) as desk:
+        events = desk.apply(rules, "live", actor(), [None] * len(rules))
+    _tell(events, as_json)
     return 0
 
 

@@ -120,6 +120,15 @@ class Flapping(_Part, frozen=True):
         return micros(self.within)
 
 
+class Inhibition(_Part, frozen=True):
+    """While an alert of `rule` is there that has the same of each label in `equal`, nobody is told of this rule's."""
+
+    rule: RuleId
+    equal: Annotated[
+        tuple[Text, ...], Meta(max_length=8, description="Labels, or device_id, severity, group; none: any alert of it.")
+    ] = ("device_id",)
+
+
 _RENAMED = {"hold": "for"}  # `for` is a word of Python's
 
 
@@ -146,6 +155,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     escalate: Annotated[tuple[Escalation, ...], Meta(max_length=8)] = ()
     flapping: Flapping | None = None
     maintenance: Annotated[tuple[Maintenance, ...], Meta(max_length=32)] = ()
+    inhibited_by: Annotated[tuple[Inhibition, ...], Meta(max_length=16)] = ()
     aggregate: Aggregate | None = None
 
     def __post_init__(self) -> None:
@@ -155,6 +165,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
             raise ValueError("a rule of input fleet has an aggregate, and no other rule has")
         if self.input == "fleet" and self.no_data is not None:
             raise ValueError("a rule of input fleet has no no_data: in a window of nothing its counts are 0")
+        if any(inhibition.rule == self.id for inhibition in self.inhibited_by):
+            raise ValueError("inhibited_by: a rule can't inhibit itself")
         for length in (self.hold, self.keep_firing, self.repeat_every):
             _ = length is None or micros(length)
 

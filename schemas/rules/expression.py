@@ -8,6 +8,9 @@ from typing import Any
 
 from schemas.rules import dialect, tree
 
+_LENGTH = re.compile(r"([0-9.]+)(h|ms|us|ns|m|s)")
+_UNITS = {"h": 3_600e6, "m": 60e6, "s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
+"""Of CEL's durations, such as 1h30m, in microseconds."""
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 
 
@@ -88,3 +91,13 @@ def constant(node: Any) -> Any:
         return None
     kind = node.const.WhichOneof("kind")
     return None if kind == "null_value" else getattr(node.const, kind)
+
+
+def durations(root: Any) -> set[int]:
+    """The literal durations in a tree, in whole microseconds."""
+    inner = {length for child in tree.children(root) for length in durations(child)}
+    if root.WhichOneof("kind") == "call" and root.call.function == "duration" and len(root.call.args) == 1:
+        text = constant(root.call.args[0])
+        if isinstance(text, str):
+            inner.add(round(sum(float(number) * _UNITS[unit] for number, unit in _LENGTH.findall(text))))
+    return inner

@@ -5,10 +5,11 @@ labels that the rule groups by), until the group is due; then one notification t
 was planned for a channel is never planned for it again.
 
 Nobody is told of a shadow; nor of what is muted (silence, maintenance, flapping: the engine says so in each event); nor,
-while a critical alert of the same device is there, of what is less severe. What then still holds when that ends is told.
+while a critical alert of the same device is there, of what is less severe, or while one is there that the rule names. What
+then still holds when that ends is told.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
@@ -18,6 +19,7 @@ from schemas.log import TopicPartition
 from schemas.messages import Event
 from schemas.notification_messages import NotificationPlanned
 from streams.notify.content import EVENTS, told_of
+from streams.notify.inhibiting import Inhibitions, alike
 
 MOST_TOLD = 200  # transitions in one notification; what is more is the next one's
 NAMESPACE = UUID("5b0c1f0e-8d0c-5c0e-9a55-1f3f6c1f8e21")  # of notifications; changing it would tell everything twice
@@ -29,13 +31,15 @@ CRITICAL = "critical"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the channel file says of telling; seconds. `silent_ends`: channels that are not told when an alert is over."""
+    """What the channel file says of telling; seconds. `silent_ends`: channels that are not told when an alert is over.
+    `inhibited_by` is what rules say."""
 
     default: tuple[str, ...] = ()
     group_wait: float = 5.0
     group_interval: float = 60.0
     inhibit: bool = True
     silent_ends: frozenset[str] = frozenset()
+    inhibited_by: Inhibitions = field(default_factory=dict)
 
 
 class Group(NamedTuple):
@@ -88,6 +92,7 @@ class Book:
     policy: Policy
     _open: dict[str, _Open] = field(default_factory=dict)
     _homes: dict[str, set[str]] = field(default_factory=dict)
+    _rules: dict[str, set[str]] = field(default_factory=dict)
     _waiting: dict[Group, list[Waiting]] = field(default_factory=dict)
     _told: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     """Alert -> the channels and transitions that were planned; of alerts that are open, or of which something waits."""
@@ -100,7 +105,7 @@ class Book:
             return
         kind = EVENTS.get(type(event).__name__, "")
         before = self._open.get(event.alert_id)
-        was_graver = before is not None and self._is_graver(before)
+        held_back = before is not None and self._counts(before)
         alert = self._kept(event, kind)
         alert.muted = event.muted_by is not None
         if alert.muted:
@@ -112,8 +117,8 @@ class Book:
             self._wait(event, alert.status, Waiting(told_of(event, alert.status), source, offset, since))
         if kind == "resolved":
             self._close(event)
-        if self.policy.inhibit and self._is_graver(alert) != was_graver:
-            self._weigh(event.home_key, not was_graver, (source, offset, since))
+        if self._counts(alert) != held_back:
+            self._weigh(self._lesser(event), not held_back, (source, offset, since))
 
     def learn(self, planned: NotificationPlanned, alerts: Collection[str]) -> None:
         """What was planned earlier, before the events of these alerts are folded for telling: the others are over."""
@@ -169,6 +174,7 @@ class Book:
         if alert is None:
             alert = self._open[event.alert_id] = _Open(event)
             self._homes.setdefault(event.home_key, set()).add(event.alert_id)
+            self._rules.setdefault(event.rule_id, set()).add(event.alert_id)
         alert.event = event
         if kind == "fired" or (kind in ANEW and alert.status == "pending"):
             alert.status = "firing"
@@ -178,10 +184,11 @@ class Book:
 
     def _close(self, event: AlertEvent) -> None:
         self._open.pop(event.alert_id, None)
-        at_home = self._homes.get(event.home_key, set())
-        at_home.discard(event.alert_id)
-        if not at_home:
-            self._homes.pop(event.home_key, None)
+        for index, name in ((self._homes, event.home_key), (self._rules, event.rule_id)):
+            there = index.get(name, set())
+            there.discard(event.alert_id)
+            if not there:
+                index.pop(name, None)
         self._forget({event.alert_id})
 
     def _tells(self, kind: str, alert: _Open) -> bool:
@@ -192,23 +199,40 @@ class Book:
         return kind in LATER or not self._inhibited(alert)
 
     def _inhibited(self, alert: _Open) -> bool:
+        for inhibition in self.policy.inhibited_by.get(alert.event.rule_id, ()):
+            others = (self._open[other] for other in self._rules.get(inhibition.rule, ()))
+            if any(self._counts(other) and alike(other.event, alert.event, inhibition.equal) for other in others):
+                return True
         if not self.policy.inhibit or alert.event.severity == CRITICAL:
             return False
-        others = self._homes.get(alert.event.home_key, ())
-        return any(self._is_graver(self._open[other]) for other in others)
+        at_home = (self._open[other] for other in self._homes.get(alert.event.home_key, ()))
+        return any(other.event.severity == CRITICAL and self._counts(other) for other in at_home)
 
     @staticmethod
-    def _is_graver(alert: _Open) -> bool:
-        return alert.event.severity == CRITICAL and alert.status in ("firing", "acknowledged") and not alert.muted
+    def _counts(alert: _Open) -> bool:
+        """Whether it keeps others back: who is told of it needs not be told of them."""
+        return alert.status in ("firing", "acknowledged") and not alert.muted
 
-    def _weigh(self, home: str, graver: bool, at: tuple[TopicPartition, int, int | None]) -> None:
-        """A critical alert of this home has come, or has gone."""
-        lesser = [self._open[one] for one in self._homes.get(home, ()) if self._open[one].event.severity != CRITICAL]
+    def _lesser(self, event: AlertEvent) -> list[_Open]:
+        """The open alerts that an alert keeps back while it is there."""
+        found = set[str]()
+        if self.policy.inhibit and event.severity == CRITICAL:
+            at_home = self._homes.get(event.home_key, set())
+            found = {one for one in at_home if self._open[one].event.severity != CRITICAL}
+        for rule, inhibitions in self.policy.inhibited_by.items():
+            for inhibition in inhibitions:
+                if inhibition.rule == event.rule_id:
+                    others = self._rules.get(rule, ())
+                    found |= {one for one in others if alike(event, self._open[one].event, inhibition.equal)}
+        return [self._open[one] for one in sorted(found)]
+
+    def _weigh(self, lesser: Sequence[_Open], graver: bool, at: tuple[TopicPartition, int, int | None]) -> None:
+        """What keeps these alerts back has come, or has gone."""
         if graver:
             self._drop([alert.event.alert_id for alert in lesser], ANEW)
             return
         source, offset, since = at
-        for alert in sorted(lesser, key=lambda alert: alert.event.alert_id):
+        for alert in lesser:
             quiet = alert.news is None or alert.status != "firing" or alert.muted or self._inhibited(alert)
             if since is not None and alert.news is not None and not quiet:
                 told = told_of(alert.news, "firing")

@@ -28,8 +28,10 @@ from schemas.notification_messages import (
     NotificationPlanned,
     NotificationSent,
 )
+from schemas.rule_messages import RULE_EVENTS
 from streams.notify.book import Book, Planning, Policy
 from streams.notify.content import content_of
+from streams.notify.inhibiting import Inhibitions, RuleReader
 from streams.notify.sender import Sender
 from streams.restoring import PAUSE_SECONDS, WAIT_SECONDS, Committed, LostEvents
 
@@ -44,7 +46,7 @@ Told = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The log, as a notifier has it. `codecs`: of fleet.alerts and fleet.notifications; `end_of`: see Restorer."""
+    """The log, as a notifier has it. `codecs`: of fleet.alerts, of what is written, and of rules; `end_of`: see Restorer."""
 
     reader: LogReader
     codecs: Mapping[str, Messages]
@@ -67,6 +69,7 @@ class Notifier:
         self._reader, self._codecs = journal.reader, journal.codecs
         self._transactions, self._end_of = journal.transactions, journal.end_of
         self._channels, self._sender, self._actor, self._clock, self._told = channels, sender, actor, clock, told
+        self._rules = RuleReader(journal.reader, journal.codecs[RULE_EVENTS])
         self._lock = Lock()
         self._book = Book(Policy())
         self._ends: dict[TopicPartition, int] = {}
@@ -108,7 +111,7 @@ class Notifier:
         with self._lock:
             now = self._clock()
             if planning:
-                self._book.policy = policy_of(self._channels())
+                self._book.policy = self._policy()
                 self._read(now)
                 self._look_into_doubts()
             self._settled += self._sender.outcomes()
@@ -136,6 +139,9 @@ class Notifier:
 
     # --- where it stands
 
+    def _policy(self) -> Policy:
+        return policy_of(self._channels(), self._rules.known())
+
     def _decided(self) -> int:
         """The end of fleet.notifications, once every transaction that has begun in it by now has ended."""
         end = self._end_of(NOTIFICATIONS)
@@ -151,7 +157,7 @@ class Notifier:
     def _restore(
         self, bounds: Mapping[TopicPartition, tuple[int, int]], starts: Mapping[TopicPartition, int], end: int
     ) -> None:
-        book, now = Book(policy_of(self._channels())), self._clock()
+        book, now = Book(self._policy()), self._clock()
         ahead = []
         for source, (first, last) in bounds.items():
             for offset, event in self._events(source, first, starts[source]):
@@ -266,6 +272,7 @@ class Notifier:
         return Outgoing(NOTIFICATIONS_TOPIC, 0, record.channel.encode(), self._codecs[NOTIFICATIONS_TOPIC].encode(record))
 
 
-def policy_of(channels: Channels) -> Policy:
+def policy_of(channels: Channels, inhibited_by: Inhibitions) -> Policy:
     silent = frozenset(name for name, one in channels.named.items() if not one.channel.tells_resolved)
-    return Policy(channels.default, channels.group_wait, channels.group_interval, channels.inhibit, silent)
+    waits = channels.group_wait, channels.group_interval
+    return Policy(channels.default, *waits, channels.inhibit, silent, inhibited_by)

@@ -4,9 +4,9 @@ Amounts are added up one by one in the order of the log, by partition; the sums 
 measure depends neither on how rows fall into cuts nor on the order of the partitions.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import fsum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -14,11 +14,14 @@ from streams.rules.ports import Added, Counts, RuleFailed
 
 FLEET = "fleet/"
 MOST_GROUPS = 10_000
+MOST_GROUP = 1024  # characters of a group, which is a part of its alerts' key
 """Groups of one rule in one partition."""
 MOST_BEHIND = 3_600_000_000
 """An engine that takes rows older than this (microseconds) asks of none of the times before."""
 
 Values = list[float | None]
+K = TypeVar("K")
+V = TypeVar("V")
 RAISED, NEITHER, CLEARED = 1, 0, -1
 
 
@@ -47,10 +50,28 @@ class Said(msgspec.Struct, array_like=True):
     raised: int = 0
 
 
+class Own(msgspec.Struct, array_like=True):
+    """What was counted here of one bucket of a group, by the time from which it is visible; and how often it was told."""
+
+    parts: dict[int, Values]
+    revision: int = 0
+
+
+class Told(NamedTuple):
+    """What this partition has counted in a bucket of a group by now; a null measure had no row."""
+
+    group: str
+    begins: int
+    revision: int
+    values: Values
+
+
 class _Kept(msgspec.Struct, array_like=True):
     parts: dict[str, list[tuple[int, int, int, Values]]]
     said: dict[str, Said]
     asked: int
+    own: dict[str, dict[int, Own]]
+    told: int
 
 
 class Aggregation:
@@ -62,6 +83,10 @@ class Aggregation:
         """The end of the newest window that the rule was asked about."""
         self._parts: dict[str, dict[Bucket, Values]] = {}
         self._said: dict[str, Said] = {}
+        self._own: dict[str, dict[int, Own]] = {}
+        self._told = 0
+
+    # --- what is at home here -----------------------------------------------------------------------------------------
 
     def add(self, added: Added, clock: int) -> int | None:
         """Take in what rows add, at the engine's time `clock`; the end of the window by which they are visible, None if they
@@ -70,19 +95,25 @@ class Aggregation:
         Raises:
             RuleFailed: there are more groups than one rule may have.
         """
-        counter = self.counter
-        visible = max(added.visible, self.asked + counter.length if self.asked else 0)
-        oldest = (clock - MOST_BEHIND) // counter.length * counter.length
-        visible = max(visible, oldest)
-        if added.bucket + counter.window < visible:
-            return None
-        parts = self._parts.setdefault(added.group, {})
-        if len(self._parts) > MOST_GROUPS:
-            raise RuleFailed(f"group_by: more than {MOST_GROUPS:,} groups")
-        values = parts.setdefault(Bucket(added.bucket, added.source, visible), [None] * len(added.amounts))
-        for place, amounts in enumerate(added.amounts):
-            if amounts:
-                values[place] = _added(values[place], amounts)
+        visible = self._visible(added.bucket, added.visible, self.asked, clock)
+        if visible is not None:
+            parts = _of(self._parts, added.group)
+            _add(parts.setdefault(Bucket(added.bucket, added.source, visible), [None] * len(added.amounts)), added)
+        return visible
+
+    def _visible(self, bucket: int, visible: int, done: int, clock: int) -> int | None:
+        """The end of the window from which on something counts; windows up to `done` are over. None: of none
+        any more."""
+        length = self.counter.length
+        oldest = (clock - MOST_BEHIND) // length * length
+        found = max(visible, done + length if done else 0, oldest)
+        return None if bucket + self.counter.window < found else found
+
+    def hear(self, group: str, begins: int, source: int, values: Values, clock: int) -> int | None:
+        """What a partition has counted by now, in place of what it had before; as `add`."""
+        visible = self._visible(begins, begins + self.counter.length, self.asked, clock)
+        if visible is not None:
+            _of(self._parts, group)[Bucket(begins, source, 0)] = values
         return visible
 
     def windows(self, until: int) -> Iterator[tuple[str, dict[str, float | None]]]:
@@ -107,7 +138,7 @@ class Aggregation:
         found: Values = []
         for place, count in enumerate(self.counter.counts):
             amounts = [values[place] for values in inside]
-            found.append(_sum([amount for amount in amounts if amount is not None], count))
+            found.append(_sum(amounts, count))
         return found
 
     @property
@@ -128,6 +159,36 @@ class Aggregation:
             self._said[group] = Said(code, raised)
         return None if code == said.code else code
 
+    # --- what is counted here for others ------------------------------------------------------------------------------
+
+    def count(self, added: Added, clock: int) -> int | None:
+        """Take in what rows of this partition add; when it is to be told, None if it is too old.
+
+        Raises:
+            RuleFailed: see `add`.
+        """
+        visible = self._visible(added.bucket, added.visible, self._told, clock)
+        if visible is not None:
+            own = _of(self._own, added.group).setdefault(added.bucket, Own({}))
+            _add(own.parts.setdefault(visible, [None] * len(added.amounts)), added)
+        return visible
+
+    def tell(self, until: int) -> list[Told]:
+        """What has become visible by `until` and was not told yet, and forget what no window holds any more."""
+        found, before, self._told = list[Told](), self._told, max(self._told, until)
+        oldest = until - self.counter.window
+        for group, buckets in sorted(self._own.items()):
+            for begins, own in sorted(buckets.items()):
+                if any(before < visible <= until for visible in own.parts):
+                    inside = [values for visible, values in own.parts.items() if visible <= until]
+                    values = [_sum([v[place] for v in inside], False) for place in range(len(self.counter.counts))]
+                    found.append(Told(group, begins, own.revision, values))
+                    own.revision += 1
+            for begins in [begins for begins in buckets if begins < oldest]:
+                del buckets[begins]
+        self._own = {group: buckets for group, buckets in self._own.items() if buckets}
+        return found
+
     # --- snapshots ----------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> bytes:
@@ -135,11 +196,13 @@ class Aggregation:
             group: [(*bucket, values) for bucket, values in sorted(parts.items(), key=_first)]
             for group, parts in sorted(self._parts.items())
         }
-        return msgspec.msgpack.encode(_Kept(parts, dict(sorted(self._said.items())), self.asked))
+        return msgspec.msgpack.encode(
+            _Kept(parts, dict(sorted(self._said.items())), self.asked, dict(sorted(self._own.items())), self._told)
+        )
 
     def restore(self, data: bytes) -> None:
         kept = msgspec.msgpack.decode(data, type=_Kept)
-        self.asked, self._said = kept.asked, kept.said
+        self.asked, self._said, self._own, self._told = kept.asked, kept.said, kept.own, kept.told
         self._parts = {
             group: {Bucket(begins, source, visible): values for begins, source, visible, values in parts}
             for group, parts in kept.parts.items()
@@ -150,16 +213,32 @@ def _first(pair: tuple[Any, Any]) -> Any:
     return pair[0]
 
 
-def _sum(amounts: Sequence[float], count: bool) -> float | None:
+def _sum(amounts: Sequence[float | None], count: bool) -> float | None:
     """Null for a sum of nothing, and for one that is beyond doubles."""
+    known = [amount for amount in amounts if amount is not None]
     try:
-        return fsum(amounts) if amounts or count else None
+        return fsum(known) if known or count else None
     except (OverflowError, ValueError):
         return None
 
 
-def _added(before: float | None, amounts: Iterable[float]) -> float:
-    total = 0.0 if before is None else before
-    for amount in amounts:
-        total += amount
-    return total
+def _of(groups: dict[str, dict[K, V]], group: str) -> dict[K, V]:
+    """What is known of a group.
+
+    Raises:
+        RuleFailed: it would be one more than a rule may have, or is too long.
+    """
+    if len(group) > MOST_GROUP:
+        raise RuleFailed(f"group_by: a group of more than {MOST_GROUP:,} characters")
+    if group not in groups and len(groups) >= MOST_GROUPS:
+        raise RuleFailed(f"group_by: more than {MOST_GROUPS:,} groups")
+    return groups.setdefault(group, {})
+
+
+def _add(values: Values, added: Added) -> None:
+    for place, amounts in enumerate(added.amounts):
+        if amounts:
+            total = values[place] or 0.0
+            for amount in amounts:
+                total += amount
+            values[place] = total

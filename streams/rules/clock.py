@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["hold", "keep", "silence", "idle", "bucket"]
+Kind = Literal["hold", "keep", "silence", "idle", "bucket", "term"]
 
 
 class Timer(msgspec.Struct, frozen=True, order=True, array_like=True):

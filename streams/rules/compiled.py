@@ -6,22 +6,24 @@ their path), `metric:NAME`, `device.state`, `device.model`, `device.labels.NAME`
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
 import polars as pl
 
 from schemas.contract import Contract
-from schemas.rules import dialect, tree
+from schemas.rules import dialect
 from schemas.rules.checking import compile_expression
 from schemas.rules.document import Rule
-from schemas.rules.expression import BadExpression, Call, Expression, constant
+from schemas.rules.expression import BadExpression, Call, Expression, durations
 from schemas.rules.inputs import LABEL_COLUMN, METRIC_COLUMN, TOPICS, NoSuchInput, Variable, variables
 from schemas.rules.reading import BadRule
 from streams.rules.columnar import NotColumnar, columnar
+from streams.rules.ports import AT
 from streams.rules.single import Single
 from streams.rules.templates import BadTemplate, Template
+from streams.rules.thresholds import beyond, shown
 
 T = TypeVar("T")
 _NUMBERS = ("int", "uint", "double")
@@ -95,6 +97,15 @@ class CompiledRule:
     def horizon(self) -> int:
         return max((call.span for call in self.calls.values()), default=0)
 
+    @property
+    def terms(self) -> tuple[int, ...]:
+        """Of a rule that compares the end of a certificate with the time: the durations that it names, in microseconds, and
+        0. When the end is as near as one of them it may say something else, though no record has come."""
+        if self.rule.input != "certificate" or not {"not_after", AT} <= self.columns.keys():
+            return ()
+        named = {length for part in self.parts for length in durations(part.expression.root)}
+        return (0, *sorted(named - {0}))
+
     def annotations(self, values: Mapping[str, Any]) -> dict[str, str]:
         """The annotations with values by the names that templates have (streams.rules.templates)."""
         own = {"rule.id": self.rule.id, "rule.severity": self.rule.severity}
@@ -132,7 +143,7 @@ class _Compiling:
         when = self._expression("when", rule.when, known, rule.input, ("bool",))
         clear = self._expression("clear", rule.clear, known, rule.input, ("bool",))
         if when is not None and rule.hysteresis is not None:
-            clear = self._tried("hysteresis", lambda: _beyond(when, rule.hysteresis or 0.0))
+            clear = self._tried("hysteresis", lambda: beyond(when, rule.hysteresis or 0.0))
         templates = self._templates()
         measures = self._measures(self.contract)
         group_by = self._group_by()
@@ -141,7 +152,7 @@ class _Compiling:
         self._silence(when)
         if rule.aggregate and (when.calls or (clear is not None and clear.calls)):
             raise BadRule("when: an aggregate has a window of its own")
-        value = _shown(when)
+        value = shown(when)
         parts = [found for found in (when, clear, value) if found is not None]
         calls = {name: call for part in parts for name, call in part.calls.items()}
         inner = [argument for call in calls.values() for argument in call.arguments]
@@ -256,44 +267,3 @@ def _relevant(columns: Mapping[str, str], calls: Iterable[Call]) -> tuple[str, .
     metrics = tuple(sorted(name for name in columns if name.startswith(METRIC_COLUMN)))
     every = any(not any(name in metrics for argument in call.arguments for name in argument.columns) for call in calls)
     return () if every else metrics
-
-
-def _comparison(node: Any) -> Any:
-    """The first comparison in a tree."""
-    if node.WhichOneof("kind") == "call" and node.call.function in {**dialect.COMPARISONS, **dialect.EQUALITIES}:
-        return node
-    if node.WhichOneof("kind") == "comprehension":
-        return None
-    return next((found for child in tree.children(node) if (found := _comparison(child)) is not None), None)
-
-
-def _shown(when: Expression) -> Expression | None:
-    """The side of the first comparison that is no constant, if it is a number."""
-    found = _comparison(when.root)
-    if found is None:
-        return None
-    left, right = found.call.args
-    side = right if constant(left) is not None else left
-    kind = when.types.get(side.id, "dyn")
-    if kind not in ("int", "double") or constant(side) is not None:
-        return None
-    return replace(when, root=side, kind=kind)
-
-
-def _beyond(when: Expression, threshold: float) -> Expression:
-    """When the value is beyond a second threshold: `temperature > 100` with 95 clears at 95 and below."""
-    root = when.root
-    function = root.call.function if root.WhichOneof("kind") == "call" else ""
-    if function not in dialect.COMPARISONS or not isinstance(first := constant(root.call.args[1]), int | float):
-        raise BadExpression("needs `when` to compare a value with a number, such as temperature > 100")
-    if threshold > first if function in ("_>_", "_>=_") else threshold < first:
-        raise BadExpression(
-            f"a second threshold of {threshold:g} is on the same side as the first, {first:g}: it would clear at once"
-        )
-    made = type(root)()
-    made.CopyFrom(root)
-    made.call.args[1].const.double_value = threshold
-    whole = type(root)(id=max(when.types) + 1)
-    whole.call.function = "!_"
-    whole.call.args.append(made)
-    return replace(when, root=whole, types={**when.types, root.call.args[1].id: "double", whole.id: "bool"})

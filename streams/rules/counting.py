@@ -14,14 +14,12 @@ from schemas.rules.inputs import METRIC_COLUMN, TOPICS
 from streams.rules.compiled import CompiledRule
 from streams.rules.cuts import LOCAL
 from streams.rules.evaluation import fitted, groups, measured
-from streams.rules.ports import AT, OFFSET, PARTITION, RECEIVED, Added, Input, RuleFailed
+from streams.rules.ports import AT, OFFSET, PARTITION, RECEIVED, Added, Input
 
 SECOND = 1_000_000
 GRACE = 2 * SECOND
 """How long after the end of a bucket its rows are waited for, microseconds."""
 BUCKETS = 60
-MOST_GROUP = 1024
-"""Characters of a group, which is a part of its alerts' key."""
 _CUT, _GROUP, _BUCKET, _VISIBLE = "_cut", "_group", "_bucket", "_visible"
 
 
@@ -55,10 +53,7 @@ class Counter:
         rows = whole.select(PARTITION, OFFSET, AT, RECEIVED).with_columns(
             cuts.alias(_CUT), groups(self.rule, whole).alias(_GROUP), *named
         )
-        rows = rows.filter(pl.any_horizontal(pl.col(one.name).is_not_null() for one in named))
-        if rows.select((pl.col(_GROUP).str.len_chars() > MOST_GROUP).any()).item():
-            raise RuleFailed(f"group_by: a group of more than {MOST_GROUP} characters")
-        yield from self._by_bucket(rows)
+        return self._by_bucket(rows.filter(pl.any_horizontal(pl.col(one.name).is_not_null() for one in named)))
 
     def _by_bucket(self, rows: pl.DataFrame) -> Iterator[Added]:
         length, grace = self.length, GRACE if self.direct else 0

@@ -27,7 +27,7 @@ ORDER = (RULES, REGISTRATION, CERTIFICATES, COMMANDS, HEARTBEATS, EVENTS, TELEME
 """In which order the slices of one cut are processed. A change is a change of what the log means: raise engine.REVISION."""
 
 RANK = {topic: rank for rank, topic in enumerate(ORDER)}
-LOCAL = frozenset((COMMANDS, HEARTBEATS, EVENTS, TELEMETRY))
+LOCAL = frozenset((COMMANDS, HEARTBEATS, EVENTS, TELEMETRY, AGGREGATES))
 """Topics of which an engine reads its own partition; of the others it reads all."""
 
 PACED = (HEARTBEATS, EVENTS, TELEMETRY)

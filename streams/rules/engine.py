@@ -15,12 +15,13 @@ from schemas.rule_messages import RuleApplied, RuleDisabled, RuleSuspended
 from streams.rules.active import Active, Slot
 from streams.rules.cells import Reason, ended
 from streams.rules.clock import Timer
-from streams.rules.cuts import PACED, RANK, Cut, Layout
-from streams.rules.fleetwide import count
+from streams.rules.cuts import LOCAL, PACED, RANK, Cut, Layout
+from streams.rules.fleetwide import count, partials
 from streams.rules.intake import Intake
 from streams.rules.playing import Player
 from streams.rules.ports import Failed, Moment, Verdicts
 from streams.rules.reading import Slices, alert_commands, registrations, rule_events
+from streams.rules.rows import TOPICS
 from streams.rules.run import Counts, Outcome, Run, Spent
 from streams.rules.state import State, ordered
 
@@ -32,10 +33,11 @@ REVISION = 3
 
 
 class Engine:
-    """`state` is changed by `advance`; after an exception it is of no more use."""
+    """`state` is changed by `advance`; after an exception it is of no more use. `spent`: what the rules took in the last."""
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self.spent: dict[Slot, Spent] = {}
 
     def advance(self, cuts: Sequence[Cut], slices: Slices) -> tuple[list[Outcome], Counts]:
         """Process consecutive cuts of which only the first may have records of `cuts.TURNING` (see cuts.runs); one outcome
@@ -45,6 +47,7 @@ class Engine:
             BrokenCuts: the cuts do not follow what was processed before.
         """
         run = self.play(cuts, slices)
+        self.spent = run.spent
         return run.outcomes(), run.counts
 
     def play(self, cuts: Sequence[Cut], slices: Slices) -> Run:
@@ -61,12 +64,20 @@ class Engine:
         self._commands(run, slices, layout)
         for name, frame, unreadable in self.state.rows(slices):
             run.counts.unreadable += unreadable
-            count(self.state, run, name, frame, layout)
+            local = TOPICS[name] in LOCAL
+            if not local:
+                count(self.state, run, name, frame, layout)
             home = self.state.at_home(name, frame)
             if home.height:
                 run.intakes[name] = intake = Intake(name, home, self.state.subjects(name), layout)
+                if local:
+                    count(self.state, run, name, intake.frame, layout)
+                if name == "certificate":
+                    intake.current = self.state.certificates.take(intake)
                 self._evaluate(run, player, intake)
+        partials(self.state, run, slices, layout)
         player.play()
+        self.state.certificates.settle()
         return run
 
     def newest(self, slices: Slices) -> int | None:
@@ -129,6 +140,10 @@ class Engine:
     def _take(self, run: Run, player: Player, active: Active, intake: Intake, verdicts: Verdicts) -> None:
         """What a rule says of the rows of a run."""
         scope = self.state.scope(active, intake)
+        if active.evaluator.terms and intake.current is not None:
+            scope = scope & intake.current
+            for row in np.flatnonzero(scope).tolist():
+                run.put("term", active, intake, row)
         run.verdicts[active.slot] = verdict = active.take(verdicts, intake, scope)
         run.spent[active.slot] = Spent(verdicts.seconds, len(intake))
         run.counts.evaluated += len(intake)

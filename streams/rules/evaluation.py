@@ -61,13 +61,13 @@ class RuleSet:
             return [_nothing() for _ in self.rules]
         return self._evaluated(frame, idle=False)
 
-    def idle(self, key: str, at: int, device: Mapping[str, str] | None = None) -> list[tuple[bool | None, bool | None]]:
+    def idle(self, key: str, at: int, known: Mapping[str, Any] | None = None) -> list[tuple[bool | None, bool | None]]:
         """Of each rule, whether it is raised and cleared at a time when nothing came of a key for longer than its horizon,
-        or what is left of its windows says so. `device`: its columns, `device.state` and so on. Nothing is carried on."""
-        known = {KEY: key, AT: at, RECEIVED: at, **(device or {})}
+        or what is left of its windows says so. `known`: columns that hold something. Nothing is carried on."""
+        values = {**(known or {}), KEY: key, AT: at, RECEIVED: at}
         schema: dict[str, Any] = {name: DTYPES.get(kind, pl.Null()) for name, kind in self._plan.columns.items()}
         schema |= {KEY: pl.String(), AT: pl.Int64(), RECEIVED: pl.Int64()}
-        frame = pl.DataFrame({name: [known.get(name)] for name in schema}, schema=schema)
+        frame = pl.DataFrame({name: [values.get(name)] for name in schema}, schema=schema)
         return [(each.raised.item(), each.cleared.item()) for each in self._evaluated(frame, idle=True)]
 
     def _evaluated(self, frame: pl.DataFrame, idle: bool) -> list[Evaluated]:

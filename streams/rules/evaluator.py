@@ -22,6 +22,7 @@ class RuleEvaluator:
     def __init__(self, compiled: CompiledRule, version: int) -> None:
         self.compiled, self._version = compiled, version
         self._rules = RuleSet((compiled,))
+        self._terms = compiled.terms
 
     @property
     def rule_id(self) -> str:
@@ -72,6 +73,13 @@ class RuleEvaluator:
 
     def idle(self, key: str, at: int) -> tuple[bool | None, bool | None]:
         return self._rules.idle(key, at)[0]
+
+    @property
+    def terms(self) -> tuple[int, ...]:
+        return self._terms
+
+    def again(self, key: str, at: int, fields: Mapping[str, Any]) -> tuple[bool | None, bool | None]:
+        return self._rules.idle(key, at, fields)[0]
 
     def fresh(self) -> "RuleEvaluator":
         return RuleEvaluator(self.compiled, self._version)

@@ -28,6 +28,8 @@ class Intake:
         self.present = frozenset(self.previous)
         self.several = layout.cuts > 1
         self.seen: Seen | None = None
+        self.current: npt.NDArray[np.bool_] | None = None
+        """Of certificates: which rows are about what devices have now."""
         self.frame = frame
         if frame.height:
             self.frame, self.seen = subjects.take(frame)

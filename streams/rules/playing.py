@@ -39,7 +39,7 @@ class Player:
 
     def say(self, cut: int, active: Active, key: str, steps: Sequence[Step], row: tuple[Intake, int] | None) -> None:
         """Tell the lifecycle what came of a rule's condition on a key."""
-        fields = self._fields(active, key, row) if steps else {}
+        fields = self._fields(cut, active, key, row) if steps else {}
         for step in steps:
             signal = Signal(
                 step.kind,
@@ -56,13 +56,15 @@ class Player:
             events = self._state.lifecycle.signal(signal, active.evaluator, active.slot.mode)
             self._run.alerts[cut].extend(events)
 
-    def _fields(self, active: Active, key: str, row: tuple[Intake, int] | None) -> dict[str, Any]:
+    def _fields(self, cut: int, active: Active, key: str, row: tuple[Intake, int] | None) -> dict[str, Any]:
         if row is not None:
             return fields_of(*row)
         if active.aggregation is not None:
             return {}
         facts = self._state.fleet.of(key)
         known = {f"device.labels.{name}": value for name, value in facts.labels.items()}
+        if active.evaluator.terms and (held := self._state.certificates.at(key, cut)) is not None:
+            known |= held.fields
         return {"_key": key, **known, **{f"device.{n}": v for n, v in (("model", facts.model), ("state", facts.state)) if v}}
 
     def say_of_time(self, cut: int, active: Active, key: str, steps: Sequence[Step]) -> None:
@@ -80,6 +82,9 @@ class Player:
             self._run.put("row", active, intake, row)
 
     def _entry(self, cut: int, entry: Entry) -> None:
+        if entry.kind == "partial":
+            fleetwide.hear(self._state, self._run, cut, entry.what)
+            return
         if entry.active is None:
             place, key, command = entry.what
             moment = Moment(command.issued_at, self._clocks[cut])
@@ -92,7 +97,11 @@ class Player:
         intake = self._run.intakes[active.evaluator.input]
         assert intake.seen is not None
         key = intake.subjects.names[int(intake.seen.keys[row])]
-        if entry.kind == "gap":
+        if entry.kind == "term":
+            held = self._state.certificates.at(key, cut)
+            if held is not None and held.place == intake.place(row):
+                self._state.time(active, key, held.end, int(intake.seen.at[row]))
+        elif entry.kind == "gap":
             due = int(intake.seen.before[row]) + active.timing.silent_after
             self._silent(cut, active, key, due, intake.before(row))
             self.expect(active, key, cut - 1, row)
@@ -130,9 +139,11 @@ class Player:
         for timer in self._state.timers.take(clock):
             active = self._state.active_of(timer.rule_id)
             if timer.kind == "bucket":
-                fleetwide.ask(self._state, self._run, cut, timer, partial(self.say_of_time, cut))
+                fleetwide.due(self._state, self._run, cut, timer, partial(self.say_of_time, cut))
             elif active is not None and timer.kind in ("hold", "keep"):
                 self._over(cut, active, timer)
+            elif active is not None and timer.kind == "term":
+                self._nearer(cut, active, timer)
             elif active is not None:
                 self._unheard(cut, active, timer)
         while (due := lifecycle.due()) is not None and due <= clock:
@@ -184,8 +195,22 @@ class Player:
     def _emptied(self, cut: int, active: Active, key: str, at: int, last: Place | None) -> None:
         """Nothing came of a key for long, and its windows may hold nothing any more: its rule is asked about that."""
         raised, cleared = active.idle(self._run.intakes.get(active.evaluator.input), key, cut, at)
-        if raised is None or cleared is None or last is None:
+        if raised is not None and cleared is not None and last is not None:
+            self._found(cut, active, key, (raised, cleared), at, last)
+
+    def _nearer(self, cut: int, active: Active, timer: Timer) -> None:
+        """A certificate's end has come as near as a rule asks, if the device still has that one."""
+        held, terms = self._state.certificates.at(timer.key, cut), active.evaluator.terms
+        if held is None or held.end - timer.due + 1 not in terms or active.broken or not self._about(active, timer.key):
             return
+        known = self._fields(cut, active, timer.key, None)
+        raised, cleared = active.evaluator.again(timer.key, timer.due, known)
+        if raised is not None and cleared is not None:
+            self._found(cut, active, timer.key, (raised, cleared), timer.due, held.place)
+
+    def _found(self, cut: int, active: Active, key: str, says: tuple[bool, bool], at: int, last: Place) -> None:
+        """A rule was asked about a key though no record has come: whether it is raised, and cleared."""
+        raised, cleared = says
         said = Row(1 if raised else -1 if cleared else 0, at, at, last, None)
         before = active.cells.get(key)
         cell, steps = turned(before, active.timing, said)

@@ -94,11 +94,7 @@ class Counts(Protocol):
     def metrics(self) -> Collection[str]: ...
 
     def added(self, frame: pl.DataFrame, cuts: pl.Series) -> Iterator[Added]:
-        """What rows in the order of the log add; `cuts` has the number of the cut of each.
-
-        Raises:
-            RuleFailed: a group's text is too long to be a part of a key.
-        """
+        """What rows in the order of the log add; `cuts` has the number of the cut of each."""
 
 
 class Evaluator(Protocol):
@@ -140,6 +136,13 @@ class Evaluator(Protocol):
 
     def idle(self, key: str, at: int) -> tuple[bool | None, bool | None]:
         """Whether it is raised and cleared at `at`, for a key of which nothing came for long. Changes nothing."""
+
+    @property
+    def terms(self) -> tuple[int, ...]:
+        """How long before the end of a certificate (microseconds) the rule may say something else of it."""
+
+    def again(self, key: str, at: int, fields: Mapping[str, Any]) -> tuple[bool | None, bool | None]:
+        """Whether it is raised and cleared at `at`, by a record of before with these columns. Changes nothing."""
 
     def fresh(self) -> "Evaluator":
         """The same rule, with nothing carried."""

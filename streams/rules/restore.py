@@ -17,6 +17,7 @@ from connectors.whole_log import WholeLog
 from schemas.log import Batch, TopicPartition
 from schemas.messages import Event, Foreign, Messages, TypedRecords
 from schemas.rule_records import RulesAdvanced
+from streams.rules.budget import Spending
 from streams.rules.cuts import ALERTS, COMMANDS, CUTS, ORDER, PATIENT, TURNING, Cut, Span, inputs, runs
 from streams.rules.engine import REVISION, Engine
 from streams.rules.ports import RuleFailed
@@ -54,6 +55,7 @@ class Standing:
     newest: tuple[int, str] = (-1, "")
     since_saved: int = 0
     saved_at: float = field(default_factory=time.monotonic)
+    spending: Spending = field(default_factory=Spending)
     waits_since: int | None = None
 
     def due(self) -> tuple[int | None, int | None]:

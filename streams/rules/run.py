@@ -1,12 +1,13 @@
 """A run of cuts in work: what is to be looked at, and what came of it."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
 from schemas.messages import Event
 from schemas.rule_messages import SuspendRule
+from schemas.rule_records import PartialAggregated
 from streams.rules.active import Active, Slot, Verdict
 from streams.rules.cuts import Cut
 from streams.rules.intake import Intake, Rank
@@ -14,10 +15,12 @@ from streams.rules.ports import Added, Input
 
 
 class Outcome(NamedTuple):
-    """What one cut led to: events of alerts, each with its home key, and commands to the decider of rules."""
+    """What one cut led to: events of alerts, each with its home key; commands to the decider of rules; and what was counted
+    here for rules about the fleet, with the home key of their alerts."""
 
     alerts: tuple[tuple[str, Event], ...]
     commands: tuple[SuspendRule, ...]
+    partials: tuple[tuple[str, PartialAggregated], ...] = ()
 
 
 class Spent(NamedTuple):
@@ -61,7 +64,7 @@ class Entry(NamedTuple):
     order: int
     slot: tuple[str, str]
     number: int
-    kind: Literal["row", "gap", "command", "count"]
+    kind: Literal["row", "gap", "command", "count", "partial", "term"]
     row: int
     active: Active | None
     what: Any = None
@@ -77,6 +80,7 @@ class Run:
     entries: list[Entry] = field(default_factory=list)
     alerts: list[list[tuple[str, Event]]] = field(default_factory=list)
     commands: list[list[SuspendRule]] = field(default_factory=list)
+    partials: list[list[tuple[str, PartialAggregated]]] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     spent: dict[Slot, Spent] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
@@ -85,8 +89,9 @@ class Run:
     def __post_init__(self) -> None:
         self.alerts = [[] for _ in self.cuts]
         self.commands = [[] for _ in self.cuts]
+        self.partials = [[] for _ in self.cuts]
 
-    def put(self, kind: Literal["row", "gap"], active: Active, intake: Intake, row: int) -> None:
+    def put(self, kind: Literal["row", "gap", "term"], active: Active, intake: Intake, row: int) -> None:
         """A row to be looked at for a rule."""
         self._numbers += 1
         order = 0 if kind == "gap" else 1
@@ -101,9 +106,15 @@ class Run:
         self._numbers += 1
         heapq.heappush(self.entries, Entry(rank, 0, active.slot, self._numbers, "count", -1, active, added))
 
+    def put_partial(self, rank: Rank, record: Mapping[str, Any]) -> None:
+        """What another partition, or this one, has counted (PartialAggregated)."""
+        self._numbers += 1
+        heapq.heappush(self.entries, Entry(rank, 0, ("", ""), self._numbers, "partial", -1, None, record))
+
     def next_cut(self) -> int | None:
         """The cut of the next entry."""
         return self.entries[0].rank[0] if self.entries else None
 
     def outcomes(self) -> list[Outcome]:
-        return [Outcome(tuple(a), tuple(c)) for a, c in zip(self.alerts, self.commands, strict=True)]
+        parts = zip(self.alerts, self.commands, self.partials, strict=True)
+        return [Outcome(tuple(alerts), tuple(commands), tuple(partials)) for alerts, commands, partials in parts]

@@ -239,7 +239,8 @@ class RulesRunner:
             self._disown()
             raise Disowned(str(away)) from away
         self._counts = self._counts.plus(counts)
-        return made(standing, cut, outcome, self._codecs)
+        suspensions = standing.spending.suspensions(state, cut, standing.engine.spent)
+        return made(standing, cut, outcome._replace(commands=(*outcome.commands, *suspensions)), self._codecs)
 
     def _clock(self, standing: Standing, slices: Mapping[TopicPartition, Sequence[Batch]]) -> int:
         """The clock of the next cut: the time of day where the devices' topics are read to their ends."""

@@ -14,6 +14,7 @@ from schemas.messages import Event
 from schemas.partitioner import partition_of
 from schemas.rule_messages import RuleApplied, RuleDisabled, RuleSuspended, SuspendRule
 from streams.rules.active import Active, Slot
+from streams.rules.certificates import Certificates
 from streams.rules.clock import Timer, Timers
 from streams.rules.cuts import LOCAL, ORDER, TURNING, Cut, check_follows
 from streams.rules.facts import Fleet
@@ -41,6 +42,7 @@ class _Kept(msgspec.Struct, array_like=True):
     fleet: bytes
     timers: list[Timer]
     lifecycle: bytes
+    certificates: bytes
 
 
 class State:
@@ -53,12 +55,16 @@ class State:
         self.sequence, self.at = 0, 0
         self.positions: dict[TopicPartition, int] = {}
         self.active: dict[Slot, Active] = {}
-        self.fleet, self.timers = Fleet(), Timers()
+        self.fleet, self.timers, self.certificates = Fleet(), Timers(), Certificates()
         self._applied: dict[Slot, RuleApplied] = {}
         self._subjects: dict[str, Subjects] = {}
         self._sharing: dict[str, Sharing] = {}
         self._compile = compile_rule
         self._home = lru_cache(KEYS_REMEMBERED)(partial(_home, partitions))
+
+    def home_of(self, key: str) -> int:
+        """The partition where the alerts of a home key are decided."""
+        return self._home(key)
 
     def is_home(self, key: str) -> bool:
         return self._home(key) == self.partition
@@ -105,9 +111,18 @@ class State:
             evaluator = self._compile(event)
         except RuleFailed as failed:
             return str(failed)
-        self.active[slot] = Active(slot, evaluator)
+        self.active[slot] = active = Active(slot, evaluator)
+        for key, held in self.certificates.held.items():
+            self.time(active, key, held.end)
         self._applied[slot] = event
         return None
+
+    def time(self, active: Active, key: str, end: int, after: int = 0) -> None:
+        """The rule is asked again about a key as the end of its certificate comes nearer: when "less than so long" has just
+        begun to hold, and that is later than `after`."""
+        for term in active.evaluator.terms:
+            if (due := end - term + 1) > after:
+                self.timers.put(Timer(due, "term", str(active.slot), key))
 
     def suspension(self, slot: Slot, version: int, detail: str, place: Place, clock: int) -> SuspendRule:
         """The command by which the engine asks that a rule be asked no more."""
@@ -130,7 +145,7 @@ class State:
     def rows(self, slices: Slices) -> Iterator[tuple[Input, pl.DataFrame, int]]:
         """The rows of each input that a rule is about, in the order of the topics; and how many records can't be read. They
         are all that the slices hold: of many topics more than what is at home (`at_home`)."""
-        wanted: dict[Input, set[str]] = {}
+        wanted: dict[Input, set[str]] = {"certificate": set()}
         for active in self.active.values():
             wanted.setdefault(active.evaluator.input, set()).update(active.evaluator.metrics)
             if active.counter is not None:
@@ -175,6 +190,7 @@ class State:
                 self.fleet.snapshot(),
                 self.timers.kept(),
                 self.lifecycle.snapshot(),
+                self.certificates.snapshot(),
             )
         )
 
@@ -196,6 +212,7 @@ class State:
         self.fleet.restore(kept.fleet)
         self.timers = Timers(kept.timers)
         self.lifecycle.restore(kept.lifecycle)
+        self.certificates.restore(kept.certificates)
 
 
 def _home(partitions: int, key: str) -> int:

@@ -62,7 +62,7 @@ def explain(
 
 def _of_run(run: Run, active: Active, home: str, cuts: Sequence[Cut]) -> Iterator[Step]:
     """In each cut the key's rows, then what came of the cut."""
-    rows = list(_rows(run, active, home))
+    rows = [*_rows(run, active, home), *_asked(run, active, home)]
     for index, cut in enumerate(cuts):
         yield from (step for of, step in rows if of == index)
         for key, event in run.alerts[index]:
@@ -76,6 +76,14 @@ def _of_run(run: Run, active: Active, home: str, cuts: Sequence[Cut]) -> Iterato
                     value=event.value,
                     cause=None if cause is None else Place(cause.topic, cause.partition, cause.offset),
                 )
+
+
+def _asked(run: Run, active: Active, home: str) -> Iterator[tuple[int, Step]]:
+    """What a rule about the fleet said of a group at the end of each window."""
+    for one in run.asked:
+        if one.key == home and one.slot == active.slot:
+            clock = run.cuts[one.cut].at
+            yield one.cut, Step(clock=clock, at=one.at, says=SAYS[one.code], value=one.value)
 
 
 def _rows(run: Run, active: Active, home: str) -> Iterator[tuple[int, Step]]:

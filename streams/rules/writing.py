@@ -8,8 +8,8 @@ from connectors.transactions import Outgoing
 from schemas.log import Batch, TopicPartition
 from schemas.messages import Message
 from schemas.rule_messages import RULE_BOOK, RULE_COMMANDS
-from schemas.rule_records import RulesAdvanced, Slice
-from streams.rules.cuts import ALERTS, CUTS, Cut, Span, inputs
+from schemas.rule_records import PartialAggregated, RulesAdvanced, Slice
+from streams.rules.cuts import AGGREGATES, ALERTS, CUTS, Cut, Span, inputs
 from streams.rules.engine import REVISION
 from streams.rules.restore import Standing
 from streams.rules.run import Outcome
@@ -52,17 +52,19 @@ def advanced(partition: int, cut: Cut) -> RulesAdvanced:
 
 
 def made(standing: Standing, cut: Cut, outcome: Outcome, codecs: Mapping[str, Codec]) -> Made:
-    """What is to be written for a cut; `codecs` of cuts, alerts and the commands of rules."""
+    """What is to be written for a cut; `codecs` of cuts, alerts, the commands of rules and aggregates."""
     partition = standing.engine.state.partition
 
-    def outgoing(topic: str, to: int | None, key: str, message: Message) -> Outgoing:
+    def outgoing(topic: str, to: int | None, key: str, message: Message | PartialAggregated) -> Outgoing:
         return Outgoing(topic, to, key.encode(), codecs[topic].encode(message))
 
     own = advanced(partition, cut)
     first = Outgoing(CUTS, partition, str(partition).encode(), codecs[CUTS].encode(own))
     alerts = [outgoing(ALERTS, partition, key, event) for key, event in outcome.alerts]
     commands = [outgoing(RULE_COMMANDS, None, RULE_BOOK, command) for command in outcome.commands]
-    return Made(standing, cut, (first, *alerts, *commands), own.event_id)
+    home_of = standing.engine.state.home_of
+    partials = [outgoing(AGGREGATES, home_of(key), key, partial) for key, partial in outcome.partials]
+    return Made(standing, cut, (first, *alerts, *commands, *partials), own.event_id)
 
 
 def spans(standing: Standing, slices: Mapping[TopicPartition, Sequence[Batch]], partitions: Mapping[str, int]) -> list[Span]:

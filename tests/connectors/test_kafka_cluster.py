@@ -1,13 +1,16 @@
 """Questions to a cluster: what each outcome of the client becomes (the real one answers in the ingress's own tests)."""
 
 import asyncio
+import threading
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from connectors import kafka_questions
 from connectors.cluster import Broker, Ground, PartitionState, Refusal
 from connectors.kafka_cluster import KafkaCluster
 from connectors.kafka_questions import MOST_AT_ONCE, THREADS, meaning
@@ -22,6 +25,7 @@ class FakeConsumer:
         self._failure, self._seconds, self._metadata = failure, seconds, metadata
         self.partition_error: int | None = None
         self.asked = 0
+        self.closed = threading.Event()
 
     def get_watermark_offsets(self, source: Any, timeout: float) -> tuple[int, int]:
         self._answer()
@@ -46,10 +50,13 @@ class FakeConsumer:
 
     def poll(self, timeout: float) -> None: ...
 
+    def close(self) -> None:
+        self.closed.set()
+
 
 def cluster_of(consumer: FakeConsumer, seconds: float = 5) -> KafkaCluster:
     made = KafkaCluster("nowhere:1", seconds)
-    made._questions.__dict__["consumer"] = consumer
+    made._questions._consumer = consumer
     return made
 
 
@@ -166,3 +173,34 @@ def test_a_refusal_is_no_absence(code: int, ground: Ground) -> None:
 def test_what_nobody_foresaw_is_a_fault() -> None:
     assert isinstance(meaning(KafkaError(KafkaError.INVALID_RECORD)), KafkaException)
     assert isinstance(meaning(KafkaError(KafkaError._BAD_MSG)), Away)
+
+
+def test_a_client_that_is_silent_for_long_gives_way_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while a broker is away, and never one that is asked still."""
+    silent, other = FakeConsumer(failure=KafkaError._TIMED_OUT), FakeConsumer()
+    monkeypatch.setattr(kafka_questions, "Consumer", lambda options, logger: other)
+    monkeypatch.setattr(kafka_questions, "STUCK_SECONDS", 0.05)
+    cluster = cluster_of(silent, 0.05)
+
+    async def asked() -> list[int]:
+        while silent.asked < 10 and not other.asked:
+            with suppress(Away):
+                await cluster.offsets("t", 0)
+            await asyncio.sleep(0.02)
+        return [silent.asked, other.asked]
+
+    before, behind = asyncio.run(asked())
+    assert 2 <= before < 10
+    assert behind == 1
+    assert not silent.closed.is_set()
+    assert silent.closed.wait(10)
+
+
+def test_a_client_that_answers_now_and_then_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the answer is."""
+    monkeypatch.setattr(kafka_questions, "STUCK_SECONDS", 0.0)
+    consumer = FakeConsumer(failure=KafkaError.UNKNOWN_TOPIC_OR_PART)
+    cluster = cluster_of(consumer)
+    for _ in range(5):
+        assert asyncio.run(cluster.offsets("t", 0)) is None
+    assert consumer.asked == 5

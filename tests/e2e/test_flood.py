@@ -82,7 +82,7 @@ def test_a_flood_halts_its_partition_loudly_and_a_higher_limit_lets_it_go_on(sta
     sent = fleetlog(stack, "simulate", "--for", "3s", "--devices", "60", "--seed", "3")
     assert sent.returncode == 0, sent.stderr
     until(120, lambda: goes_on_elsewhere(stack))
-    assert fleetlog(stack, "reconcile").returncode == 1, "what came after the flood is not in the views yet"
+    assert fleetlog(stack, "reconcile", "--wait", "3s").returncode == 1, "what came after the flood is not in the views yet"
 
     stack.stop("worker-0")
     patient = stack.settings.environment() | {"FLEETLOG_DEAD_LETTER_RUN": str(10 * FLOOD)}

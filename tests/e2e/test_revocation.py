@@ -29,7 +29,8 @@ MOST_SECONDS = 2.0
 
 @pytest.fixture(scope="module")
 def stack(shared_stack: SharedStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    settings = Settings(views="certificates", limit_heartbeats=0)
+    # No deciders: that of registration would have a certificate revoked for which no registration waits.
+    settings = Settings(views="certificates", deciders="none", limit_heartbeats=0)
     with shared_stack.lend(tmp_path_factory.mktemp("revocation"), only=PARTS, settings=settings) as made:
         yield made
 

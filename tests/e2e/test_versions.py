@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import redis
+from clickhouse_driver import Client
 
 from infra import compose, view_status, views
 from infra.bench.memory import registered
@@ -157,6 +158,26 @@ def test_devices_are_made_anew_in_the_live_version(stack: Stack, command: Callab
     client.close()
 
 
+def test_rows_of_a_range_are_made_anew_in_the_live_version(stack: Stack, command: Callable[..., Any]) -> None:
+    store, settings = compose.store(stack.settings, find("telemetry")), stack.settings
+    rows = f"{settings.clickhouse_database}.telemetry_v{store.live()}"
+    who = {"user": settings.clickhouse_user, "password": settings.clickhouse_password}
+    client = Client(settings.clickhouse, port=settings.clickhouse_port, **who)
+    client.execute(f"ALTER TABLE {rows} UPDATE value = 9000 WHERE partition = 1 AND offset = 5 SETTINGS mutations_sync = 2")
+    client.execute(f"ALTER TABLE {rows} DELETE WHERE partition = 2 AND offset BETWEEN 3 AND 8 SETTINGS mutations_sync = 2")
+    with load(stack, DEVICES):
+        code, done, complaint = command("rebuild", "telemetry", "--from", "5", "--to", "6", "--partition", "1")
+        assert (code, done["offsets"], done["replaced"]) == (0, 1, ["fleet.telemetry/1 [5, 6)"]), complaint
+        code, done, complaint = command("rebuild", "telemetry", "--from", "2026-01-01")
+        assert (code, len(done["replaced"])) == (0, 1), complaint
+        assert done["replaced"][0].startswith("fleet.telemetry/2 [0, ")
+        assert command("rebuild", "telemetry", "--to", "2100-01-01")[1]["replaced"] == []
+    settle(stack)
+    assert views.verify_view(stack.settings, find("telemetry")).equal
+    client.disconnect()
+    store.close()
+
+
 def test_pause_resume_and_cancel_from_another_process(stack: Stack, command: Callable[..., Any]) -> None:
     store = compose.store(stack.settings, find("device_state"))
     slow = replace(stack.settings, rebuild_records=100)
@@ -203,7 +224,10 @@ def _building(store: Any) -> int:
         (("pause", "telemetry"), 1, "no version is unfinished"),
         (("diff", "telemetry", "98", "99"), 1, "there is no version 98"),
         (("drop", "telemetry", "99"), 1, "there is no version 99"),
-        (("rebuild", "telemetry", "--from", "2026-01-01"), 1, "of a view of rows only the records that were corrected"),
+        (("rebuild", "telemetry", "--from", "7"), 2, "an offset means nothing without its partition"),
+        (("rebuild", "telemetry", "--from", "0", "--to", "999999", "--partition", "0"), 1, "holds the offsets from 0 to"),
+        (("rebuild", "telemetry", "--device", "device-000001"), 1, "telemetry: a row is of its record"),
+        (("rebuild", "device_state", "--from", "2026-01-01"), 1, "a document is made of all its records"),
         (("rebuild", "device_state", "--tenant", "ada"), 1, "records name no tenant"),
         (("rebuild", "device_state", "--processes", "0"), 1, "--processes is 0"),
     ],

@@ -194,11 +194,12 @@ def test_too_many_registrations_fail() -> None:
 def test_a_certificate_that_ends_soon_and_is_renewed() -> None:
     world = Fleet()
     world.apply("certificate-expiry")
-    soon, late = (START + int(days * DAY) * SECOND for days in (6, 90))
-    world.put("fleet.certificates", "CertificateIssued", 0.0, not_after=soon)
-    world.cut(1.0)
-    world.put("fleet.certificates", "CertificateRenewed", 60.0, not_after=late)
-    assert raised_and_cleared(told(world, 61.0))
+    early, late = (START + int(days * DAY) * SECOND for days in (90, 180))
+    world.put("fleet.certificates", "CertificateIssued", 0.0, not_after=early)
+    for day in (1, 82, 83, 84):
+        world.cut(day * DAY)
+    world.put("fleet.certificates", "CertificateRenewed", 84 * DAY, not_after=late)
+    assert raised_and_cleared(told(world, 84 * DAY + 1))
 
 
 def test_all_of_them_are_rules_and_tested() -> None:

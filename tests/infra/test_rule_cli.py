@@ -75,3 +75,19 @@ def test_what_is_wrong_is_named(
 def test_a_file_that_is_not_there_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rule", "test", str(tmp_path / "none.yaml")]) == 2
     assert "none.yaml" in capsys.readouterr().err
+
+
+def test_the_built_in_rules_are_listed_and_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rule", "builtin"]) == 0
+    assert "device-offline" in capsys.readouterr().out
+    assert main(["rule", "builtin", "--json"]) == 0
+    rules = json.loads(capsys.readouterr().out)
+    assert {"certificate-expiry", "registration-failure-rate"} < {rule["id"] for rule in rules}
+    assert main(["rule", "builtin", "device-offline"]) == 0
+    (tmp_path / "own.yaml").write_text(capsys.readouterr().out, "utf-8")
+    assert main(["rule", "test", str(tmp_path / "own.yaml")]) == 0
+
+
+def test_a_built_in_rule_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rule", "builtin", "device-offline", "sun-has-set", "--apply"]) == 1
+    assert "there is no built-in rule sun-has-set; there are api-error-rate" in capsys.readouterr().err

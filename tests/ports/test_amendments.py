@@ -79,7 +79,7 @@ def test_a_reader_in_a_loop_sees_whole_records_only(
         reader.start()
     try:
         for state in made:
-            store.amend(1, A, AT, frame(state))
+            store.amend(1, A, AT, AT + 1, frame(state))
             assert read(plain, table) == seen(state)
     finally:
         stop.set()
@@ -94,7 +94,7 @@ def test_amended_rows_are_those_of_a_version_that_had_them_from_the_beginning(st
     store.append(1, A, 0, 6, rows_of(A, 0, 5))
     for turn, state in enumerate(states(random.Random(8), 12)):
         for _ in range(2):  # the same again changes nothing
-            store.amend(1, A, AT, frame(state))
+            store.amend(1, A, AT, AT + 1, frame(state))
         store.prepare(2 + turn)
         others = [one for one in rows_of(A, 0, 5).to_dicts() if one["offset"] != AT]
         store.append(2 + turn, A, 0, 6, frame([*others, *state]))
@@ -107,7 +107,7 @@ def test_merged_or_not_and_written_again_by_a_late_writer_it_stays_amended(
 ) -> None:
     first = frame([row(A, AT, 0), row(A, AT, 1)])
     store.append(1, A, 0, 6, first)
-    store.amend(1, A, AT, frame([row(A, AT, 1, value=7.0)]))
+    store.amend(1, A, AT, AT + 1, frame([row(A, AT, 1, value=7.0)]))
     names = ", ".join(f"`{name}`" for name in table.names)
     for _ in range(2):
         assert read(plain, table) == ((1, "device-0", 7.0),)
@@ -129,7 +129,7 @@ def test_a_version_of_before_is_rebuilt_and_not_amended(
     store.append(1, A, 6, 8, rows_of(A, 6, 7))
     store.prepare(1)
     with pytest.raises(ValueError, match="rebuild the view, which takes all corrections"):
-        store.amend(1, A, 6, frame([]))
+        store.amend(1, A, 6, 7, frame([]))
     assert store.counts(1, A, 6, 7) == {6: 2}
 
 

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from connectors.inputs import Inputs, MemoryInputs
 from connectors.kafka_inputs import KafkaInputs
 from connectors.memory import MemoryLog
+from connectors.ports import Away
 from infra.stack.harness import Stack
 from schemas.log import TopicPartition
 from tests.shared_stack import SharedStack
@@ -35,6 +36,16 @@ class Read:
 
     def source(self, partition: int) -> TopicPartition:
         return TopicPartition(self.topic, partition)
+
+    def behind(self, sources: list[TopicPartition]) -> set[TopicPartition]:
+        """A broker that was just told of a topic may say that it leads none of its partitions."""
+        until = time.monotonic() + 20
+        while True:
+            try:
+                return self.inputs.behind(sources)
+            except Away:
+                assert time.monotonic() < until
+                time.sleep(0.1)
 
     def taken(self, count: int) -> dict[int, list[tuple[int, bytes | None]]]:
         """What comes, by partition, until there are `count` records. Batches follow each other without a break."""
@@ -65,7 +76,8 @@ def read(request: pytest.FixtureRequest) -> Iterator[Read]:
     settings = request.getfixturevalue("broker").settings
     admin = AdminClient({"bootstrap.servers": settings.kafka})
     admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(20)
-    producer = Producer({"bootstrap.servers": settings.kafka, "linger.ms": 0})
+    # Idempotent: else a record that the new partition's leader refuses at first comes behind the next one.
+    producer = Producer({"bootstrap.servers": settings.kafka, "linger.ms": 0, "enable.idempotence": True})
 
     def produce(partition: int, values: list[bytes]) -> None:
         for value in values:
@@ -97,9 +109,9 @@ def test_another_assignment_takes_the_place_of_the_one_before(read: Read) -> Non
 def test_it_is_known_what_was_not_taken_yet(read: Read) -> None:
     sources = [read.source(0), read.source(1)]
     read.inputs.assign(dict.fromkeys(sources, 0))
-    assert read.inputs.behind(sources) == set()
+    assert read.behind(sources) == set()
     read.write(1, [b"a"])
-    assert read.inputs.behind(sources) == {read.source(1)}
-    assert read.inputs.behind([read.source(0)]) == set()
+    assert read.behind(sources) == {read.source(1)}
+    assert read.behind([read.source(0)]) == set()
     read.taken(1)
-    assert read.inputs.behind(sources) == set()
+    assert read.behind(sources) == set()

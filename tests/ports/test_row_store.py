@@ -262,18 +262,27 @@ def test_the_rows_of_a_record_are_put_in_place_of_those_it_had(store: Store) -> 
     of_three = [row(A, 3), row(A, 3, 1)]
     for made, count in ((frame([row(A, 3, 7, value=9.0)]), {3: 1}), (frame([]), {}), (frame(of_three), {3: 2})):
         for _ in range(2):
-            store.amend(1, A, 3, made)
+            store.amend(1, A, 3, 4, made)
             assert store.counts(1, A, 3, 4) == count
     assert store.digests(1, EVERYTHING) == before
-    store.amend(1, A, 5, frame([row(A, 5)]))  # a record that had no rows
+    store.amend(1, A, 5, 6, frame([row(A, 5)]))  # a record that had no rows
     assert store.counts(1, A, 0, 9) == {**dict.fromkeys(range(5), 2), 5: 1}
     assert store.counts(1, B, 0, 9) == dict.fromkeys(range(5), 2)
     assert store.positions(1) == {A: 6, B: 6}
 
 
+def test_the_rows_of_a_range_of_records_are_put_in_place_of_those_they_had(store: Store) -> None:
+    store.append(1, A, 0, 6, rows_of(A, 0, 5))
+    for _ in range(2):
+        store.amend(1, A, 1, 5, frame([row(A, 2, 3), row(A, 2), row(A, 4, device_id="other")]))
+        assert store.counts(1, A, 0, 9) == {0: 2, 2: 2, 4: 1}
+    with pytest.raises(ValueError, match="has no rows of offset 6 yet"):
+        store.amend(1, A, 1, 7, frame([]))
+
+
 def test_a_row_that_moves_to_another_key_and_place_is_there_once(store: Store) -> None:
     store.append(1, A, 0, 6, frame([row(A, 3, device_id="wrong", at=5)]))
-    store.amend(1, A, 3, frame([row(A, 3, device_id="right", at=9)]))
+    store.amend(1, A, 3, 4, frame([row(A, 3, device_id="right", at=9)]))
     assert set(store.digests(1, EVERYTHING)) == {"right"}
     assert store.counts(1, A, 0, 9) == {3: 1}
 
@@ -282,9 +291,9 @@ def test_what_the_view_has_not_reached_can_not_be_amended(store: Store) -> None:
     store.append(1, A, 0, 6, rows_of(A, 0, 5))
     for source, offset in ((A, 6), (B, 0)):
         with pytest.raises(ValueError, match=f"has no rows of offset {offset} yet"):
-            store.amend(1, source, offset, frame([row(source, offset)]))
+            store.amend(1, source, offset, offset + 1, frame([row(source, offset)]))
     with pytest.raises(ValueError, match="do not come from"):
-        store.amend(1, A, 3, frame([row(A, 4)]))
+        store.amend(1, A, 3, 4, frame([row(A, 4)]))
     with pytest.raises((Superseded, ValueError)):
-        store.amend(77, A, 3, frame([row(A, 3)]))
+        store.amend(77, A, 3, 4, frame([row(A, 3)]))
     assert store.counts(1, A, 0, 9) == dict.fromkeys(range(5), 2)

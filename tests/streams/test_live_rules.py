@@ -53,7 +53,7 @@ class FakeRulesRunner:
     def keep_only(self, partitions: Iterable[int]) -> None:
         self.calls.append(("keep", list(partitions)))
 
-    def turn(self, commands: Sequence[Batch], member: Callable[[], Any], seconds: float) -> Turned:
+    def turn(self, commands: Sequence[Batch], member: Callable[[], Any], seconds: float, patience: int = 0) -> Turned:
         self.calls.append(("turn", [batch.begins for batch in commands]))
         return Turned()
 

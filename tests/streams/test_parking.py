@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from connectors.corrections import CorrectedLog
 from connectors.memory import MemoryDeadLetters, MemoryKeyedStore, MemoryLog
 from connectors.memory_leaves import MemoryLeaves
+from connectors.view_snapshots import MemoryViewSnapshots
 from projections import device_state
 from projections.catalogue import CATALOGUE, DEVICE_STATE
 from projections.projection import KeyedProjection
@@ -19,9 +20,14 @@ from schemas.columns import Fault
 from schemas.correction_messages import Correction
 from schemas.corrections import Corrections
 from schemas.log import Batch, TopicPartition
-from streams.parking import Parking, TooManyWaiting
+from streams.implied import implied_roots
+from streams.parking import Parking, Parks, TooManyWaiting
+from streams.partial import refold
 from streams.redrive import NeedsRebuild, Redrive
+from streams.refold import Source
 from streams.runner import Runner, writer
+from streams.snapshotting import Parts as AsOfParts
+from streams.verify import verify_keyed
 from tests.schemas.corrections import patched
 from tests.streams.decoding import BAD, encode
 from tests.streams.test_corrected_views import Damage, damaged_logs, documents, index
@@ -115,6 +121,26 @@ def test_there_is_a_bound_to_what_waits() -> None:
         Parking(store, 1, 1).waiting(1, Batch(SOURCE, range(4, 5), [b"a"], [b""]), [])
     with pytest.raises(TooManyWaiting, match="2 keys are parked"):
         Parking(store, 1, 9).waiting(1, Batch(SOURCE, range(4, 5), [b"c"], [b""]), [Fault(0, "undecodable", "x")])
+
+
+@pytest.mark.parametrize(
+    "composed",
+    [
+        lambda log, store: Source(PARKING, log, DECODERS),
+        lambda log, store: verify_keyed(PARKING, store, log, DECODERS),
+        lambda log, store: implied_roots(PARKING, log, DECODERS, {}),
+        lambda log, store: refold(PARKING, store, MemoryLeaves(store), log, DECODERS, ["dev-a"]),
+        lambda log, store: AsOfParts(PARKING, log, DECODERS, MemoryViewSnapshots()),
+    ],
+)
+def test_what_folds_documents_by_themselves_refuses_such_a_view_by_name(composed: Any) -> None:
+    """It would fold records that wait: the view, which did not, would seem to have drifted, and be healed to be wrong."""
+    log, store = MemoryLog(dict.fromkeys(device_state.TOPICS, 1)), MemoryKeyedStore()
+    log.append(SOURCE, b"dev-a", BAD)
+    store.prepare(1)
+    with pytest.raises(Parks, match="device_state: its records wait for those of their key"):
+        composed(log, store)
+    assert store.facts(1) == {}
 
 
 def test_no_view_of_the_catalogue_parks_as_all_updates_commute() -> None:

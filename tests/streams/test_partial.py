@@ -123,9 +123,9 @@ def test_documents_that_change_at_every_try_are_named() -> None:
     [
         ("device_state", Asked(tenant="ada"), "records name no tenant"),
         ("telemetry", Asked(tenant="ada"), "records name no tenant"),
-        ("telemetry", Asked(devices=("d",)), "telemetry: of a view of rows only the records that were corrected"),
-        ("telemetry", Asked(start="-2h"), "telemetry: of a view of rows only the records that were corrected"),
-        ("device_state", Asked(stop="5"), "device_state: a document is made of all its records"),
+        ("telemetry", Asked(devices=("d",)), "telemetry: a row is of its record"),
+        ("telemetry", Asked(devices=("d",), ranged=True), "telemetry: a row is of its record"),
+        ("device_state", Asked(ranged=True), "device_state: a document is made of all its records"),
         (
             "certificates",
             Asked(devices=("d",)),
@@ -142,6 +142,7 @@ def test_a_part_that_can_t_be_made_by_itself_is_refused_with_the_reason(view: st
 
 def test_documents_are_named_by_device_or_by_key() -> None:
     assert keys_of(find("device_state"), Asked(keys=("b",), devices=("a", "b"))) == ("a", "b")
+    assert keys_of(find("telemetry"), Asked(ranged=True)) == ()
     assert keys_of(find("certificates"), Asked(keys=("a1",))) == ("a1",)
     assert all(view.key for view in CATALOGUE if isinstance(view, KeyedProjection))
 

@@ -142,3 +142,16 @@ def test_work_is_kept_to_its_share_and_ends_when_told() -> None:
     stop.set()
     with pytest.raises(Stopped):
         pace.wait(60)
+
+
+def test_by_the_processor_s_time_it_is_not_waiting_that_counts() -> None:
+    pace = Pace(0.01, Event(), time.thread_time)
+    began = time.monotonic()
+    time.sleep(0.1)
+    pace.rest()
+    assert time.monotonic() - began >= 0.2, "a store that is slow to answer has as long for itself"
+    used, began = time.thread_time(), time.monotonic()
+    while time.thread_time() - used < 0.002:
+        pass
+    pace.rest()
+    assert time.monotonic() - began >= 0.002 * 99

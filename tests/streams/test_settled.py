@@ -101,7 +101,7 @@ def test_while_a_redrive_that_died_waits_nothing_is_healed(made: tuple[Log, Dama
         before = dict(store.scan(1))
         with pytest.raises(Unsettled, match="dlq redrive --all"):
             demand_settled(store, 1, 0)
-        for key in keys:
+        for key in sorted(before):  # a document that only a bad record had made may be gone already
             damage(store, key, before[key], random.Random(at))
             with pytest.raises(Unsettled):
                 heal(documents(store, log, MemoryLeaves(store), 0), [key])

@@ -236,16 +236,16 @@ def test_certificates_that_change_are_read_without_a_restart(tmp_path_factory: p
 
 
 def test_slow_handshakes_are_bounded_in_time_and_number(world: World) -> None:
-    with securing(world, handshake_seconds=0.5) as secured:
+    with securing(world, handshake_seconds=2.0) as secured:
         held = world.enrolled("dev-1")
         port = secured.client().port
         idle = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(30)]
         started = time.monotonic()
         for one in idle:
-            one.settimeout(5)
+            one.settimeout(15)
             assert one.recv(10) == b""
             one.close()
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 20
         assert secured.client(held).ask("GET", "/health/live").status == 200
         lines = secured.served.client.get("/metrics").text
         assert 'tls_failures_total{listener="data",reason="too_many"} 10.0' in lines

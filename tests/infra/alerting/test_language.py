@@ -14,10 +14,11 @@ when: begun > 10
 
 
 def test_a_rule_that_would_never_fire_is_refused() -> None:
-    with pytest.raises(BadRule, match=r"aggregate\.of: an aggregate of heartbeat can't be turned on"):
-        check()(read(AGGREGATE.replace("registration", "heartbeat").replace("record == 'SessionOpened'", "uptime > 0")))
+    with pytest.raises(BadRule, match="there is no input trend yet"):
+        check()(read("id: up\ninput: trend\nwhen: slope > 1\n"))
 
 
 def test_a_rule_that_fires_is_taken() -> None:
     check()(read(AGGREGATE))
+    check()(read(AGGREGATE.replace("registration", "heartbeat").replace("record == 'SessionOpened'", "uptime > 0")))
     check()(read("id: hot\ninput: telemetry\nwhen: temperature > 100\n"))

@@ -72,7 +72,7 @@ def test_what_was_set_aside_and_patched_since_must_be_there(world: World) -> Non
     report = world.reconcile()
     assert report.exact
     assert report.views["telemetry"].set_aside == 0
-    world.stores["telemetry"].amend(1, bad.source, bad.offset, empty_rows(world))
+    world.stores["telemetry"].amend(1, bad.source, bad.offset, bad.offset + 1, empty_rows(world))
     report = world.reconcile()
     assert wrong(report) == {"telemetry"}
     assert list(report.offenders()) == [f"telemetry: {bad.place}: 0 rows instead of 2"]

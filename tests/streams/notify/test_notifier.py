@@ -140,6 +140,36 @@ def test_something_graver_of_the_same_device_silences_what_is_less() -> None:
     assert (world_id(2), "fired") in inbox.told(), "it still holds, and nobody was told"
 
 
+@pytest.mark.parametrize(("equal", "kept_back"), [("", {2}), ("equal: [site], ", {4}), ("equal: [], ", {2, 3, 4})])
+def test_a_rule_names_what_its_alerts_are_kept_back_by(equal: str, kept_back: set[int]) -> None:
+    world, inbox = one(inhibit=False)
+    world.rule(f"{{id: cpu, input: heartbeat, when: uptime > 1, inhibited_by: [{{{equal}rule: site-down}}]}}")
+    notifier = world.notifier()
+    world.alert("AlertFired", 1, "a", rule_id="site-down", severity="warning", labels='{"site":"north"}')
+    world.alert("AlertFired", 2, "a", rule_id="cpu", labels='{"site":"south"}')
+    world.alert("AlertFired", 3, "b", rule_id="cpu", labels='{"site":"south"}')
+    world.alert("AlertFired", 4, "c", rule_id="cpu", labels='{"site":"north"}')
+    world.alert("AlertFired", 5, "a", rule_id="disk")
+    world.settle(notifier)
+    assert {alert for alert, _ in inbox.told()} == {world_id(number) for number in {1, 2, 3, 4, 5} - kept_back}
+    notifier = world.notifier()
+    world.alert("AlertResolved", 1, "a", rule_id="site-down", severity="warning", labels='{"site":"north"}')
+    world.settle(notifier)
+    after = [told for told in inbox.told() if told[1] == "fired"]
+    assert sorted(after) == sorted((world_id(number), "fired") for number in range(1, 6)), "what still holds is told, once"
+
+
+def test_what_names_itself_or_another_keeps_back_what_waits() -> None:
+    world, inbox = one(inhibit=False, group_wait=5.0)
+    world.rule("{id: cpu, input: heartbeat, when: uptime > 1, inhibited_by: [{rule: down}]}")
+    notifier = world.notifier()
+    world.alert("AlertFired", 1, "a", rule_id="cpu")
+    world.settle(notifier, 1)
+    world.alert("AlertFired", 2, "a", rule_id="down")
+    world.settle(notifier, 10)
+    assert {alert for alert, _ in inbox.told()} == {world_id(2)}
+
+
 def world_id(number: int) -> str:
     return str(uuid5(SPACE, str(number)))
 

@@ -20,6 +20,9 @@ from schemas.message_types import message_types
 from schemas.messages import Messages
 from schemas.notification_messages import NOTIFICATIONS_TOPIC, Notification, NotificationPlanned
 from schemas.partitioner import partition_of
+from schemas.rule_messages import RULE_EVENTS, RuleApplied
+from schemas.rules.document import canonical
+from schemas.rules.reading import read
 from streams.notify.notifier import NOTIFICATIONS, Journal, Notifier
 
 CONTRACT = load()
@@ -126,10 +129,10 @@ class World:
 
     def __init__(self, inboxes: dict[str, Inbox], **policy: Any) -> None:
         registry = Registry()
-        self.log = MemoryLog({ALERTS: 6, NOTIFICATIONS_TOPIC: 1})
+        self.log = MemoryLog({ALERTS: 6, NOTIFICATIONS_TOPIC: 1, RULE_EVENTS: 1})
         self.codecs = {
             name: Messages(CONTRACT.topics[name], message_types(CONTRACT.topics[name]), registry.register, registry.schema)
-            for name in (ALERTS, NOTIFICATIONS_TOPIC)
+            for name in (ALERTS, NOTIFICATIONS_TOPIC, RULE_EVENTS)
         }
         self.inboxes, self.group = inboxes, MemoryGroup()
         told = {"default": tuple(inboxes), "group_wait": 0.0, "group_interval": 0.0, **policy}
@@ -164,6 +167,16 @@ class World:
         )
         made.start(self.group.committed)
         return made
+
+    def rule(self, document: str) -> None:
+        """Put a rule in force."""
+        rule = read(document)
+        applied = RuleApplied(
+            command_id=str(SPACE), correlation_id=str(SPACE), actor="me", event_id=str(SPACE), occurred_at=self.now,
+            received_at=self.now, rule_id=rule.id, version=1, digest=b"d" * 32, document=canonical(rule).decode(),
+            mode="live",
+        )  # fmt: skip
+        self.log.append(TopicPartition(RULE_EVENTS, 0), b"rules", self.codecs[RULE_EVENTS].encode(applied))
 
     def alert(self, kind: str, number: int, home: str = "", **other: Any) -> AlertEvent:
         """Write an event of an alert."""

@@ -8,18 +8,21 @@ from connectors.whole_log import MemoryWholeLog
 from schemas.alert_messages import AlertEvent
 from schemas.log import Batch, TopicPartition
 from schemas.message_types import message_types
-from schemas.messages import Messages
+from schemas.messages import Messages, TypedRecords
 from schemas.partitioner import partition_of
 from schemas.record_columns import decoder_of
 from schemas.rule_messages import RuleApplied
+from schemas.rule_records import AGGREGATES, PartialAggregated
 from schemas.rules.document import canonical
 from schemas.rules.reading import read
 from streams.alerts.lifecycle import AlertLifecycle
+from streams.rules import facts
 from streams.rules.annotations import annotator
-from streams.rules.cuts import ORDER, Cut, Span, in_order, inputs
+from streams.rules.cuts import ORDER, REGISTRATION, Cut, Span, in_order, inputs
 from streams.rules.engine import Engine
 from streams.rules.evaluator import evaluator
-from streams.rules.reading import Readers
+from streams.rules.reading import Readers, facts_of
+from streams.rules.run import Outcome
 from streams.rules.state import State
 from tests.streams.rules.world import SECOND, SPACE, START, World
 
@@ -34,6 +37,8 @@ class FleetWorld(World):
         self.partitions = partitions
         self.counts = {topic: 1 if topic in ONE_PARTITION else partitions for topic in self.contract.topics}
         self.log = MemoryWholeLog(self.counts)
+        aggregates = self.contract.topics[AGGREGATES]
+        self.partials = TypedRecords(aggregates, [PartialAggregated], self.registry.register, self.registry.schema)
         self.read_until: list[dict[TopicPartition, int]] = [{} for _ in range(partitions)]
         self.sequence = [0] * partitions
         self.engines = [Engine(self.make_state(partition)) for partition in range(partitions)]
@@ -48,7 +53,7 @@ class FleetWorld(World):
         return State(
             partition,
             self.partitions,
-            Readers(codecs, columns),
+            Readers(codecs, columns, facts_of(decoder_of(topics[REGISTRATION], schema, facts.RECORDS))),
             lambda event: evaluator(event.document, event.version, self.contract),
             AlertLifecycle(annotator()),
         )
@@ -92,7 +97,7 @@ class FleetWorld(World):
     # --- cuts ---------------------------------------------------------------------------------------------------------
 
     def cut_of(self, partition: int, at: float) -> Cut:
-        """All that has come since the engine's cut before."""
+        """All that has come since the engine's cut before. What partitions have counted they write when they advance."""
         taken, spans = self.read_until[partition], []
         for source in inputs(partition, self.counts):
             end = self.log.bounds([source.topic])[source][1]
@@ -102,12 +107,18 @@ class FleetWorld(World):
         self.sequence[partition] += 1
         return Cut(self.sequence[partition], START + int(at * SECOND), in_order(spans))
 
-    def step(self, partition: int, cuts: Sequence[Cut]) -> list[AlertEvent]:
+    def outcomes(self, partition: int, cuts: Sequence[Cut]) -> list[Outcome]:
         found: dict[TopicPartition, list[Batch]] = {}
         for cut in cuts:
             for span in cut.spans:
                 found.setdefault(span.source, []).extend(self.log.read(span.source, span.begins, span.following))
-        outcomes, _ = self.engines[partition].advance(cuts, found)
+        return self.engines[partition].advance(cuts, found)[0]
+
+    def step(self, partition: int, cuts: Sequence[Cut]) -> list[AlertEvent]:
+        outcomes = self.outcomes(partition, cuts)
+        for outcome in outcomes:
+            for home, partial in outcome.partials:
+                self.send(AGGREGATES, home, self.partials.encode(partial))
         return [event for outcome in outcomes for _, event in outcome.alerts if isinstance(event, AlertEvent)]
 
     def restart(self, partition: int) -> None:

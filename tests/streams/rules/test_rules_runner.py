@@ -1,13 +1,19 @@
 """The engines' runner on a log in memory: whatever is killed when, each alert is there once, and timers fire."""
 
 import random
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from schemas.alert_messages import ALERTS
 from schemas.log import TopicPartition
+from schemas.rule_messages import RULE_COMMANDS, RuleSuspended
+from streams.rules.active import Slot
+from streams.rules.budget import Budget, Spending
 from streams.rules.engine import Engine
 from streams.rules.ports import Timing
+from streams.rules.run import Spent
 from streams.rules.runner import EngineFailed
 from tests.streams.rules.crew import HOME, Crew
 from tests.streams.rules.world import SECOND, ToyRule, World, told
@@ -190,3 +196,49 @@ def test_a_start_between_the_look_at_what_is_owned_and_the_turn() -> None:
     crew.runner.keep_only([0])
     assert crew.runner.turn([], lambda: crew.member, 0.0).counts.unreadable == 1, "the command was not lost"
     assert crew.runner.position(HOME) == 1
+
+
+def commands(crew: Crew) -> list[Any]:
+    source, codec = TopicPartition(RULE_COMMANDS, 0), crew.world._codec(RULE_COMMANDS)
+    values = [v for b in crew.world.log.read(source, 0, crew.world.log.bounds([RULE_COMMANDS])[source][1]) for v in b.values]
+    return [codec.decode(value) for value in values]
+
+
+def test_a_rule_over_its_budget_is_suspended_by_an_event_and_by_nothing_else() -> None:
+    crew = Crew(World())
+    crew.world.rule(ToyRule(above=100.0, seconds=0.06), rule_id="slow")
+    crew.world.rule(ToyRule(above=100.0, seconds=0.04))
+    for second in range(1, 26):
+        crew.world.reading("a", second, temperature=120.0 if second % 2 else 20.0)
+        crew.settle(second)
+    (command,) = commands(crew)
+    assert (command.rule_id, command.version, command.reason) == ("slow", 1, "over_budget")
+    assert (
+        "0.060 s of processor time for 1 rows, where 0.050 s are allowed; the budget was exceeded 20 times" in command.detail
+    )
+    events = crew.alerts()
+    assert sum(event.rule_id == "slow" for event in events) == 25, "until the event has come it is asked on"  # type: ignore[attr-defined]
+    assert told(events) == again(crew)
+    suspended = RuleSuspended(
+        command_id=command.command_id, correlation_id=command.command_id, actor="engine", event_id=str(uuid4()),
+        occurred_at=crew.now, received_at=crew.now, rule_id="slow", version=1, mode="live", reason="over_budget",
+        detail=command.detail,
+    )  # fmt: skip
+    crew.world.message("fleet.rules", "rules", suspended)
+    crew.world.reading("a", 27, temperature=20.0)
+    crew.settle(27)
+    crew.snapshots.kept.clear()
+    crew.runner = crew.started()
+    crew.world.reading("a", 28, temperature=120.0)
+    crew.settle(28)
+    behind = [(type(e).__name__, e.rule_id) for e in crew.alerts()[len(events) :]]  # type: ignore[attr-defined]
+    assert behind == [("AlertResolved", "slow"), ("AlertResolved", "hot"), ("AlertFired", "hot")]
+    assert told(crew.alerts()) == again(crew)
+
+
+def test_a_rule_may_take_longer_for_many_rows_and_now_and_then() -> None:
+    slot, spending = Slot("a", "live"), Spending(Budget(0.1, 0.01, 3))
+    few, many, slow = Spent(0.1, 5), Spent(9.0, 900), Spent(0.2, 5)
+    found = [bool(spending.over({slot: one})) for one in (few, many, slow, slow, few, slow, slow, slow, slow, slow, slow)]
+    assert found == [False] * 7 + [True, False, False, True]
+    assert spending.over({}) == {}

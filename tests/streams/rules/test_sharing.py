@@ -11,17 +11,15 @@ from hypothesis import strategies as st
 
 from schemas.contract import load
 from schemas.messages import Event
-from schemas.record_columns import decoder_of
 from schemas.rules.document import Rule, canonical
 from schemas.rules.reading import read
 from streams.alerts.lifecycle import AlertLifecycle
 from streams.rules.annotations import annotator
 from streams.rules.compiled import CompiledRule, compile_rule
-from streams.rules.cuts import ORDER, runs
+from streams.rules.cuts import runs
 from streams.rules.engine import Engine
 from streams.rules.evaluator import RuleEvaluator
 from streams.rules.ports import Evaluator, Input, Verdicts
-from streams.rules.reading import Readers
 from streams.rules.sharing import Sharing
 from streams.rules.state import State
 from tests.streams.rules.world import ToyRule, World
@@ -61,10 +59,7 @@ class RealWorld(World):
     """With the language and the lifecycle that there really are."""
 
     def state(self, kind: type[State]) -> State:
-        columns = {
-            name: decoder_of(self.contract.topics[name], self.registry.schema) for name in ORDER if name != "fleet.rules"
-        }
-        readers = Readers(self.codecs, columns)
+        readers = self.make_state().readers
         return kind(0, 1, readers, lambda e: RuleEvaluator(compiled(e.document), e.version), AlertLifecycle(annotator()))
 
     def apply(self, number: int, version: int) -> None:

@@ -49,6 +49,7 @@ class ToyRule(msgspec.Struct, kw_only=True):
     models: tuple[str, ...] = ()
     fails: bool = False
     fails_above: float | None = None
+    seconds: float = 0.0
 
 
 class ToyEvaluator:
@@ -60,7 +61,7 @@ class ToyEvaluator:
         self.rule_id, self.version = event.rule_id, event.version
         self.input, self.timing = self._rule.input, self._rule.timing
         self.metrics: Collection[str] = [self._rule.of] if self.input == "telemetry" else []
-        self.counter = None
+        self.counter, self.terms = None, tuple[int, ...]()
         self._newest: dict[str, int] = {}
 
     def group(self, fields: Mapping[str, Any]) -> str:
@@ -76,7 +77,7 @@ class ToyEvaluator:
         limit = float("inf") if self._rule.fails_above is None else self._rule.fails_above
         beyond = (column > limit).arg_true()
         failed = Failed(beyond[0], "too hot to say") if len(beyond) else None
-        return Verdicts(column > self._rule.above, column <= below, column, failed)
+        return Verdicts(column > self._rule.above, column <= below, column, failed, self._rule.seconds)
 
     def about(self, key: str, model: str | None, labels: Mapping[str, str]) -> bool:
         return not self._rule.models or model in self._rule.models
@@ -84,6 +85,9 @@ class ToyEvaluator:
     def idle(self, key: str, at: int) -> tuple[bool | None, bool | None]:
         silent = at - self._newest.get(key, 0) >= 5 * SECOND
         return silent, not silent
+
+    def again(self, key: str, at: int, fields: Mapping[str, Any]) -> tuple[bool | None, bool | None]:
+        return None, None
 
     def fresh(self) -> "ToyEvaluator":
         return copy.copy(self)
