@@ -31,7 +31,7 @@ all: $(RUN) $(JARS)
 run: all
 	$(BIN)/fleetlog run $(if $(FOR),--for $(FOR))
 
-test: $(DEV) $(JARS) $(CLIENTS) $(AUTHORITY)
+test: $(DEV) $(JARS) $(CLIENTS) $(AUTHORITY) $(FLINK)
 	$(BIN)/fleetlog schema check
 	$(BIN)/python -m pytest -m "not stack" --numprocesses $(PROCESSES) --dist loadfile $(ARGS) $(NONE_IS_FINE)
 	$(BIN)/python -m pytest -m stack $(ARGS) $(NONE_IS_FINE)

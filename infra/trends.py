@@ -126,8 +126,10 @@ def submit(settings: Settings, made: jobs.Job, origin: str | None = None) -> str
     """
     folder = flink.folder(settings)
     file = folder / "job.json"
+    configuration = {**flink.of_each_job(settings, made.name), **made.configuration}
     if origin:
-        made = replace(made, configuration={**made.configuration, "execution.state-recovery.path": origin})
+        configuration["execution.state-recovery.path"] = origin
+    made = replace(made, configuration=configuration)
     file.write_text(made.text(), "utf-8")
     done = _client(
         settings,
@@ -153,8 +155,42 @@ def _client(settings: Settings, command: list[str]) -> subprocess.CompletedProce
         raise Refused(f"the job could not be submitted in {SUBMIT_SECONDS:.0f} s") from error
 
 
-def newest_checkpoint(settings: Settings) -> str | None:
-    """The newest checkpoint or savepoint that is whole, of whichever job; None where there is none."""
-    whole = [*flink.checkpoints(settings).glob("*/chk-*/_metadata"), *flink.folder(settings).glob("savepoints/*/_metadata")]
-    newest = max(whole, key=lambda file: file.stat().st_mtime, default=None)
+def newest_checkpoint(settings: Settings, job: str) -> str | None:
+    """The newest checkpoint or savepoint of a job that is whole, whichever run made it; None where there is none."""
+    made = [
+        *flink.checkpoints(settings, job).glob("*/chk-*/_metadata"),
+        *flink.savepoints(settings, job).glob("*/_metadata"),
+    ]
+    newest = max(made, key=lambda file: file.stat().st_mtime, default=None)
     return None if newest is None else newest.parent.as_uri()
+
+
+def wanted(settings: Settings, job: str) -> Path:
+    """The file that says that a job is to run: `submit` makes it, `stop` takes it away, `keep` goes by it."""
+    return flink.folder(settings) / f"{job}.wanted"
+
+
+def begin(settings: Settings, anew: bool = False) -> tuple[str, str | None]:
+    """Submit the trends job, and want it from now on; gives its id and the checkpoint that it goes on from.
+
+    Raises:
+        Refused, StackError: as submit.
+    """
+    made = job(settings)
+    origin = None if anew else newest_checkpoint(settings, made.name)
+    submitted = submit(settings, made, origin)
+    wanted(settings, made.name).touch()
+    return submitted, origin
+
+
+def keep(settings: Settings, cluster: Cluster) -> str | None:
+    """Submit the trends job if it is wanted and does not run: a job manager that was killed has forgotten it. Gives the
+    new id.
+
+    Raises:
+        Away: the cluster does not answer.
+        Refused, StackError: as submit.
+    """
+    if not wanted(settings, jobs.NAME).exists() or cluster.live(jobs.NAME) is not None:
+        return None
+    return begin(settings)[0]

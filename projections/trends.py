@@ -1,4 +1,4 @@
-"""trends: a row per record of what a device's readings were in a window; the one with the highest revision counts."""
+"""trends: a row per record of what a device's readings were in a window; the one of most readings counts."""
 
 import polars as pl
 
@@ -25,7 +25,7 @@ TABLE = Table(
         Column("r2", ColumnType.DOUBLE, "Share of the variance that the slope explains, or null.", nullable=True),
         Column("late", ColumnType.LONG, "Readings that came ten minutes after the end of their minute, or later."),
         Column("set_aside", ColumnType.LONG, "Readings received in the window that could not be taken."),
-        Column("revision", ColumnType.LONG, "How many records of this window came before."),
+        Column("revision", ColumnType.LONG, "How many records of this window came before, since its sums were begun."),
         Column("known_at", ColumnType.TIMESTAMP, "Greatest time of reception among what was counted."),
     ),
     order=("device_id", "metric", "window", "start"),

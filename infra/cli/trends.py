@@ -1,6 +1,7 @@
 """`fleetlog trends up | submit | list | stop`: the trends jobs of Apache Flink."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -9,9 +10,12 @@ from infra.cli.command import Commands, add_command, add_group, fail, print_json
 from infra.settings import Settings
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from infra.trends import Cluster
 
 NO_ANSWER = 3
+LOOK_SECONDS = 3.0
 
 
 def add(commands: Commands) -> None:
@@ -58,10 +62,29 @@ def _up(options: argparse.Namespace, settings: Settings) -> int:
         jars.ensure(print)
         with run_services(flink.services(settings), flink.own(settings)):
             print(f"Flink answers at http://{settings.host}:{settings.trends_port}", flush=True)
-            ended.wait()
+            _keep(ended, settings)
     except StackError as error:
         return fail(str(error), error.code)
     return 0
+
+
+def _keep(ended: "Event", settings: Settings) -> None:
+    """Until `ended`, look after the job."""
+    from infra import trends
+    from infra.stack.service import StackError
+
+    cluster = trends.Cluster(settings)
+    try:
+        while not ended.wait(LOOK_SECONDS):
+            try:
+                submitted = trends.keep(settings, cluster)
+            except (trends.Away, trends.Refused, StackError) as error:  # to be tried again
+                print(f"fleetlog trends: {error}", file=sys.stderr, flush=True)
+            else:
+                if submitted:
+                    print(f"the job runs again: {submitted}", flush=True)
+    finally:
+        cluster.close()
 
 
 def _submit(options: argparse.Namespace, settings: Settings) -> int:
@@ -72,9 +95,8 @@ def _submit(options: argparse.Namespace, settings: Settings) -> int:
         running = cluster.live("trends")
         if running is not None:
             return fail(f"the job runs already: {running.id}", 1)
-        origin = None if options.anew else trends.newest_checkpoint(settings)
-        print(f"from {origin}" if origin else "from the beginning of the topic", flush=True)
-        print(trends.submit(settings, trends.job(settings), origin))
+        submitted, origin = trends.begin(settings, options.anew)
+        print(f"{submitted} from {origin or 'the beginning of the topic'}")
         return 0
 
     try:
@@ -99,8 +121,11 @@ def _list(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _stop(options: argparse.Namespace, settings: Settings) -> int:
+    from infra import trends
+
     def work(cluster: "Cluster") -> int:
         running = cluster.live("trends")
+        trends.wanted(settings, "trends").unlink(missing_ok=True)
         if running is None:
             return fail("no trends job runs", 1)
         if options.savepoint:

@@ -44,8 +44,13 @@ def folder(settings: Settings) -> Path:
     return settings.data / "flink"
 
 
-def checkpoints(settings: Settings) -> Path:
-    return folder(settings) / "checkpoints"
+def checkpoints(settings: Settings, job: str) -> Path:
+    """Of one job, by its name: another's state is nothing to it."""
+    return folder(settings) / "checkpoints" / job
+
+
+def savepoints(settings: Settings, job: str) -> Path:
+    return folder(settings) / "savepoints" / job
 
 
 def prepare(settings: Settings) -> None:
@@ -63,7 +68,6 @@ def prepare(settings: Settings) -> None:
         (library / jar.name).symlink_to(jar)
     conf = folder(settings) / "conf"
     conf.mkdir(exist_ok=True)
-    checkpoints(settings).mkdir(exist_ok=True)
     lines = (f"{name}: {text}\n" for name, text in configuration(settings).items())
     (conf / "config.yaml").write_text("".join(lines), "utf-8")
 
@@ -85,12 +89,12 @@ def configuration(settings: Settings) -> dict[str, str]:
         "taskmanager.rpc.port": str(tasks),
         "taskmanager.data.port": str(data),
         "taskmanager.numberOfTaskSlots": str(SLOTS),
-        "parallelism.default": str(SLOTS),
+        "heartbeat.timeout": "20000",
+        "heartbeat.interval": "4000",
         "python.client.executable": python,
         "python.executable": python,
         "env.java.opts.all": " ".join(_doors(settings)),
         **_memory(settings),
-        **_recovery(settings),
     }
 
 
@@ -104,22 +108,25 @@ def _memory(settings: Settings) -> dict[str, str]:
         "taskmanager.memory.network.min": "64m",
         "taskmanager.memory.network.max": "64m",
         "taskmanager.memory.managed.size": "64m",
+        "taskmanager.memory.jvm-metaspace.size": "192m",
+        "taskmanager.memory.jvm-overhead.min": "64m",
+        "taskmanager.memory.jvm-overhead.max": "64m",
         "io.tmp.dirs": str(folder(settings) / "tmp"),
     }
 
 
-def _recovery(settings: Settings) -> dict[str, str]:
+def of_each_job(settings: Settings, job: str) -> dict[str, str]:
+    """What each job is told when it is submitted: a job does not go by the cluster's own settings for these."""
     return {
+        "parallelism.default": str(SLOTS),
         "execution.checkpointing.interval": f"{settings.trends_checkpoint_seconds:g} s",
         "execution.checkpointing.mode": "EXACTLY_ONCE",
         "execution.checkpointing.storage": "filesystem",
-        "execution.checkpointing.dir": checkpoints(settings).as_uri(),
-        "execution.checkpointing.savepoint-dir": (folder(settings) / "savepoints").as_uri(),
+        "execution.checkpointing.dir": checkpoints(settings, job).as_uri(),
+        "execution.checkpointing.savepoint-dir": savepoints(settings, job).as_uri(),
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "2",
         "restart-strategy.type": "exponential-delay",
-        "heartbeat.timeout": "20000",
-        "heartbeat.interval": "4000",
     }
 
 
@@ -154,7 +161,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "FLINK_HOME": str(home(settings)),
         "FLINK_LIB_DIR": str(folder(settings) / "lib"),
         "JAVA_HOME": str(machine.parent.parent),
-        "JVM_ARGS": f"-Xmx{CLIENT_HEAP} -Dlog4j.configurationFile={LOGGING}",
+        "JVM_ARGS": f"-Xmx{CLIENT_HEAP} -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dlog4j.configurationFile={LOGGING}",
     }
 
 
@@ -181,7 +188,7 @@ def services(settings: Settings) -> tuple[Service, Service]:
         name="flink-tasks",
         command=command(settings, TASK_MANAGER, f"{settings.trends_heap_megabytes}m", *conf),
         directory=folder(settings) / "tasks",
-        check=lambda: health.http_ok(settings.host, settings.trends_port, "/taskmanagers"),
+        check=lambda: health.flink_tasks(settings.host, settings.trends_port),
         after=("flink-jobs",),
         ports=tuple(Port("trends_port", settings.trends_port + place) for place in (3, 4)),
         prepare=None,

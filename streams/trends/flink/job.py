@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.trends.flink.sql import TELEMETRY_COLUMNS, TRENDS_COLUMNS, Pace, interval, views
+from streams.trends.flink.sql import ALL_AT_ONCE, AS_IT_COMES, TELEMETRY_COLUMNS, TRENDS_COLUMNS, Pace, views
 
 NAME = "trends"
 SOURCE, SINK = "fleet.telemetry", "fleet.trends"
@@ -28,6 +28,7 @@ class Place:
 class Job:
     """`statements` of SQL, of which the last is an INSERT; `configuration`: settings of Flink."""
 
+    name: str
     statements: tuple[str, ...]
     configuration: Mapping[str, str] = field(default_factory=dict)
 
@@ -42,7 +43,7 @@ def trends(place: Place, schema: Mapping[str, Any], pace: Pace, state_hours: flo
     `state_hours`: the sums of a window are kept for so long after they last changed. What comes later begins anew, at
     revision 0.
     """
-    statements = (telemetry(place, pace), sink(place, schema), *views(pace), f"INSERT INTO trends {RESULT}")
+    statements = (telemetry(place), sink(place, schema), *views(pace), f"INSERT INTO trends {RESULT}")
     configuration = {
         "pipeline.name": NAME,
         "table.local-time-zone": "UTC",
@@ -50,16 +51,15 @@ def trends(place: Place, schema: Mapping[str, Any], pace: Pace, state_hours: flo
         # Running sums follow the order of records: no operator may be rearranged at a restart by another way to write it.
         "table.exec.uid.generation": "ALWAYS",
     }
-    return Job(statements, configuration)
+    return Job(NAME, statements, configuration)
 
 
 RESULT = """SELECT device_id, metric, `window`, `start`, `end`, `count`, low, high, mean, stddev, `first`, `last`, slope, r2,
   late, set_aside, revision, received_at FROM rows_of_trends"""
 
 
-def telemetry(place: Place, pace: Pace) -> str:
-    """The table `telemetry`: its watermark follows the times of reception, per partition and record, so that a second
-    reading of the topic takes the same way."""
+def telemetry(place: Place) -> str:
+    """The table `telemetry`."""
     options = {
         "connector": "kafka",
         "topic": SOURCE,
@@ -67,15 +67,13 @@ def telemetry(place: Place, pace: Pace) -> str:
         "properties.group.id": NAME,
         "properties.isolation.level": "read_committed",
         "scan.startup.mode": "earliest-offset",
-        "scan.watermark.emit.strategy": "on-event",
-        "scan.watermark.idle-timeout": "10 s",
         "value.format": "avro-confluent",
         "value.avro-confluent.url": place.registry,
     }
     if place.bounded:
         options["scan.bounded.mode"] = "latest-offset"
-    watermark = f"WATERMARK FOR received AS received - {interval(pace.disorder)}"
-    return f"CREATE TEMPORARY TABLE telemetry ({TELEMETRY_COLUMNS}, {watermark}) WITH ({listed(options)})"
+    tick = ALL_AT_ONCE if place.bounded else AS_IT_COMES
+    return f"CREATE TEMPORARY TABLE telemetry ({TELEMETRY_COLUMNS}, {tick}) WITH ({listed(options)})"
 
 
 def sink(place: Place, schema: Mapping[str, Any]) -> str:

@@ -3,10 +3,11 @@
     telemetry -> readings -> sums of minutes, a batch a period ------------------> running sums -> rows
                                  \\-> sums of hours, a batch every five periods -/
 
-Flink's event time is the time of *reception*: the ingress writes it, it hardly goes back within a partition, and no device's
-clock moves it. So no reading is late to the engine, however wrong its device's clock is and however long the device kept it.
-The minute that a reading belongs to is a plain column, of min(at, received_at). What a batch brings for a window is added to
-what the window had (OVER, in the order of processing), and the window is written again, with the next revision.
+Batches are of the time of *processing*, so no reading is late to the engine, however wrong its device's clock is and
+however long the device kept it, and no device's clock moves another's. The minute that a reading belongs to is a plain
+column, of min(at, received_at). What a batch brings for a window is added to what the window had (OVER, in the order of
+processing), and the window is written again, with the next revision. A job over what a topic holds takes all of it as one
+batch.
 
 Sums are doubles: of values, and of seconds since the start of their window. The first and the last reading are the least and
 the greatest of texts that begin with the time.
@@ -20,8 +21,7 @@ OLDEST = 366 * 24 * 60 * MINUTE  # as streams.trends.windows
 LATE = 10 * MINUTE  # a reading received so long after the end of its minute is counted as late
 
 TELEMETRY_COLUMNS = """device_id STRING, received_at BIGINT,
-  readings ARRAY<ROW<metric STRING, `at` BIGINT, `value` DOUBLE, unit STRING>>,
-  received AS TO_TIMESTAMP_LTZ(received_at / 1000, 3)"""
+  readings ARRAY<ROW<metric STRING, `at` BIGINT, `value` DOUBLE, unit STRING>>"""
 
 TRENDS_COLUMNS = """device_id STRING NOT NULL, metric STRING NOT NULL, `window` STRING NOT NULL, `start` BIGINT NOT NULL,
   `end` BIGINT NOT NULL, `count` BIGINT NOT NULL, low DOUBLE, high DOUBLE, mean DOUBLE, stddev DOUBLE, `first` DOUBLE,
@@ -31,27 +31,27 @@ TRENDS_COLUMNS = """device_id STRING NOT NULL, metric STRING NOT NULL, `window` 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`period`: seconds of reception that make a batch; it divides an hour and is 600 at most. `disorder`: seconds by which
-    times of reception may go back within a partition; a record beyond is taken by itself and in no batch."""
+    """`period`: seconds that make a batch; of hours, five times as many."""
 
     period: int = 60
-    disorder: int = 5
 
     def __post_init__(self) -> None:
-        if not 0 < self.period <= 600 or 3600 % self.period:
-            raise ValueError(f"a period of {self.period} seconds is above 600 or does not divide an hour")
-        if not 0 <= self.disorder <= 600:
-            raise ValueError(f"times of reception can't go back by {self.disorder} seconds")
+        if not 0 < self.period <= 600:
+            raise ValueError(f"a period of {self.period} seconds is not from 1 to 600")
 
+
+# `tick` is what batches go by. ALL_AT_ONCE: every record is of one moment, which is over when the topic is.
+AS_IT_COMES = "tick AS PROCTIME()"
+ALL_AT_ONCE = "tick AS TO_TIMESTAMP_LTZ(0, 3), WATERMARK FOR tick AS tick - INTERVAL '1' SECOND"
 
 # What is no number, absurd, or of a clock that was not set is counted in the minute of its reception, and adds nothing else.
 READINGS = f"""CREATE TEMPORARY VIEW readings AS
-SELECT device_id, metric, received, received_at, sound, moment - MOD(moment, {MINUTE}) AS `minute`,
+SELECT device_id, metric, tick, received_at, sound, moment - MOD(moment, {MINUTE}) AS `minute`,
   CASE WHEN sound THEN `value` END AS y,
   CASE WHEN sound THEN CAST(MOD(moment, {MINUTE}) AS DOUBLE) / 1e6 END AS x,
   CASE WHEN sound THEN LPAD(CAST(moment AS STRING), 16, '0') || CAST(`value` AS STRING) END AS moment_and_value
 FROM (SELECT *, CASE WHEN sound THEN LEAST(`at`, received_at) ELSE received_at END AS moment
-  FROM (SELECT t.device_id, t.received, t.received_at, r.metric, r.`at`, r.`value`,
+  FROM (SELECT t.device_id, t.tick, t.received_at, r.metric, r.`at`, r.`value`,
       ABS(r.`value`) <= {MOST_MAGNITUDE} AND r.`at` >= t.received_at - {OLDEST} AS sound
     FROM telemetry AS t CROSS JOIN UNNEST(t.readings) AS r (metric, `at`, `value`, unit)))"""
 
@@ -61,10 +61,6 @@ OF_READINGS = f"""COUNT(y) AS n,
   SUM(CASE WHEN sound THEN 0 ELSE 1 END) AS set_aside, MIN(y) AS low, MAX(y) AS high, SUM(y) AS sy, SUM(y * y) AS syy,
   SUM(x) AS sx, SUM(x * x) AS sxx, SUM(x * y) AS sxy, MIN(moment_and_value) AS head, MAX(moment_and_value) AS tail,
   MAX(received_at) AS received_at"""
-OF_ONE = f"""CAST(CASE WHEN sound THEN 1 ELSE 0 END AS BIGINT) AS n,
-  CASE WHEN sound AND received_at - `minute` >= {MINUTE + LATE} THEN 1 ELSE 0 END AS late,
-  CASE WHEN sound THEN 0 ELSE 1 END AS set_aside, y AS low, y AS high, y AS sy, y * y AS syy,
-  x AS sx, x * x AS sxx, x * y AS sxy, moment_and_value AS head, moment_and_value AS tail, received_at"""
 
 
 def _added(over: str = "") -> str:
@@ -86,11 +82,10 @@ PLACES = ", ".join(
 )
 
 
-def _hours_of(source: str, time: str) -> str:
-    """Each row of sums of a minute as a row for each of the hours that hold the minute."""
-    return f"""SELECT {time} device_id, metric, `window`, `start`, {SHIFTED}
+# Each row of sums of a minute as a row for each of the hours that hold the minute.
+HOURS = f"""SELECT batched, device_id, metric, `window`, `start`, {SHIFTED}
 FROM (SELECT s.*, `window`, `start`, CAST(`minute` - `start` AS DOUBLE) / 1e6 AS o
-  FROM {source} AS s CROSS JOIN UNNEST(ARRAY[{PLACES}]) AS places (`window`, `start`))"""
+  FROM minutes AS s CROSS JOIN UNNEST(ARRAY[{PLACES}]) AS places (`window`, `start`))"""
 
 
 def interval(seconds: int) -> str:
@@ -101,21 +96,15 @@ def interval(seconds: int) -> str:
 def views(pace: Pace) -> tuple[str, ...]:
     """Statements that make the view `rows_of_trends` of a table `telemetry` (with TELEMETRY_COLUMNS)."""
     batch, batches = interval(pace.period), interval(5 * pace.period)
-    in_time = "CURRENT_WATERMARK(received) IS NULL OR received > CURRENT_WATERMARK(received)"
-    out_of_time = "received <= CURRENT_WATERMARK(received)"
     so_far = "ORDER BY processed ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
     return (
         READINGS,
-        f"CREATE TEMPORARY VIEW in_time AS SELECT * FROM readings WHERE {in_time}",
         f"""CREATE TEMPORARY VIEW minutes AS SELECT window_time AS batched, device_id, metric, `minute`, {OF_READINGS}
-FROM TABLE(TUMBLE(TABLE in_time, DESCRIPTOR(received), {batch}))
+FROM TABLE(TUMBLE(TABLE readings, DESCRIPTOR(tick), {batch}))
 GROUP BY window_start, window_end, window_time, device_id, metric, `minute`""",
-        f"CREATE TEMPORARY VIEW single AS SELECT device_id, metric, `minute`, {OF_ONE} FROM readings WHERE {out_of_time}",
-        f"CREATE TEMPORARY VIEW minutes_in_hours AS {_hours_of('minutes', 'batched,')}",
+        f"CREATE TEMPORARY VIEW minutes_in_hours AS {HOURS}",
         f"""CREATE TEMPORARY VIEW parts AS
 SELECT device_id, metric, '1m' AS `window`, `minute` AS `start`, {NAMES} FROM minutes
-UNION ALL SELECT device_id, metric, '1m', `minute`, {NAMES} FROM single
-UNION ALL {_hours_of("single", "")}
 UNION ALL SELECT device_id, metric, `window`, `start`, {_added()}
 FROM TABLE(TUMBLE(TABLE minutes_in_hours, DESCRIPTOR(batched), {batches}))
 GROUP BY window_start, window_end, device_id, metric, `window`, `start`""",
