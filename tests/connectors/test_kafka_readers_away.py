@@ -1,4 +1,4 @@
-"""Readers of the log: a client that does not answer gives way to another: one may never get over a broker that stood still."""
+"""Readers of the log: a client that does not answer gives way: it may never get over a broker that stood still."""
 
 import asyncio
 from collections.abc import Callable
