@@ -80,9 +80,8 @@ class RulesRunner:
         self._unwritten: list[Made] = []
         self._broken: dict[int, Exception] = {}
         self._counts = Counts()
-        self._quiet = 0
+        self._quiet, self._assigned_anew = 0, False
         self._behind: set[TopicPartition] | None = None
-        self._assigned_anew = False
         self._confirmed = set[int]()
         self._lock = Lock()
 
@@ -288,9 +287,8 @@ class RulesRunner:
         now = self._now()
         records = sum(span.following - span.begins for one in made for span in one.cut.spans)
         topics = [record.topic for one in made for record in one.records]
-        waiting = any(self._waiting.values())
         lag = dict.fromkeys(self._working(), 0) | {one.standing.engine.state.partition: now - one.cut.at for one in made}
-        return Turned(records, topics.count(ALERTS), topics.count(RULE_COMMANDS), self._counts, lag, waiting, idle)
+        return Turned(records, topics.count(ALERTS), topics.count(RULE_COMMANDS), self._counts, lag, any(self._waiting.values()), idle)
 
     def save(self, least: int, seconds: float, clock: float) -> None:
         """Take a snapshot of the engines that have advanced `least` times since their last one, or that have advanced at all
