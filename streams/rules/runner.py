@@ -286,9 +286,9 @@ class RulesRunner:
     def _turned(self, made: Sequence[Made], idle: float) -> Turned:
         now = self._now()
         records = sum(span.following - span.begins for one in made for span in one.cut.spans)
-        topics = [record.topic for one in made for record in one.records]
+        topics, waits = [record.topic for one in made for record in one.records], any(self._waiting.values())
         lag = dict.fromkeys(self._working(), 0) | {one.standing.engine.state.partition: now - one.cut.at for one in made}
-        return Turned(records, topics.count(ALERTS), topics.count(RULE_COMMANDS), self._counts, lag, any(self._waiting.values()), idle)
+        return Turned(records, topics.count(ALERTS), topics.count(RULE_COMMANDS), self._counts, lag, waits, idle)
 
     def save(self, least: int, seconds: float, clock: float) -> None:
         """Take a snapshot of the engines that have advanced `least` times since their last one, or that have advanced at all
