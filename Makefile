@@ -23,8 +23,11 @@ AUTHORITY := $(VENV)/authority.stamp
 FLINK_VENV := .venv-flink
 FLINK := $(FLINK_VENV)/flink.stamp
 PROCESSES := 2
-# A choice may leave one of the two runs of the tests without any (exit code 5).
-NONE_IS_FINE = $(if $(ARGS),|| test $$? -eq 5)
+# The tests with a marker; a few that failed once more by themselves. Tests cache: see tests/again.py.
+define tests
+	$(BIN)/python -m pytest -m "$(1)" -o cache_dir=.pytest_cache/of-make-test --cache-clear $(2) $(ARGS) \
+		|| $(BIN)/python -m tests.again $$? -m "$(1)" $(ARGS)
+endef
 
 all: $(RUN) $(JARS)
 
@@ -33,8 +36,8 @@ run: all
 
 test: $(DEV) $(JARS) $(CLIENTS) $(AUTHORITY) $(FLINK)
 	$(BIN)/fleetlog schema check
-	$(BIN)/python -m pytest -m "not stack" --numprocesses $(PROCESSES) --dist loadfile $(ARGS) $(NONE_IS_FINE)
-	$(BIN)/python -m pytest -m stack $(ARGS) $(NONE_IS_FINE)
+	$(call tests,not stack,--numprocesses $(PROCESSES) --dist loadfile)
+	$(call tests,stack)
 
 chaos: $(DEV) $(JARS)
 	$(BIN)/fleetlog chaos $(ARGS)

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 WAIT_SECONDS = 0.1  # for something to come; also how late a timer may be
-GATHER_SECONDS = 0.05  # between two turns that write: fewer and larger transactions, of which each costs the broker 10 ms
+GATHER_SECONDS = 0.05  # from turn to turn, where they write: fewer and larger transactions; each costs the broker 10 ms
 PATIENCE = 500_000  # microseconds that registrations wait for more: all engines read all of them, and each writes a cut
 SAVE_TURNS = 2_000  # cuts of a partition after which a snapshot is due ...
 SAVE_SECONDS = 20.0  # ... or so much later, if there was any
@@ -68,7 +68,7 @@ class LiveRules(Carried[RulesReader]):
         self._queue: deque[Batch] = deque()
         self._thread = ThreadPoolExecutor(1, NAME)
         self._attempt = 0
-        self._done = 0.0
+        self._began = 0.0
         self.reader = make_reader(self._start_of, self._deliver, self._lost)
 
     # --- called by the reader's thread --------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ class LiveRules(Carried[RulesReader]):
                 await self._in_thread(lambda: self._runner.keep_only([]))
                 await asyncio.sleep(WAIT_SECONDS)
                 return
-            if (rest := self._done + GATHER_SECONDS - time.monotonic()) > 0:
+            if (rest := self._began + GATHER_SECONDS - time.monotonic()) > 0:
                 await asyncio.sleep(rest)
             await self._turn(owned, [batch for batch in commands if self.reader.current(batch)])
         finally:
@@ -131,7 +131,7 @@ class LiveRules(Carried[RulesReader]):
             self._attempt = 0
             self.waits.clear()
             if turned.records or turned.alerts or turned.waiting:
-                self._done = time.monotonic()
+                self._began = started + turned.idle  # a turn that took long has gathered while it did
             self._monitor.turned(turned, time.monotonic() - started)
 
     async def _dealt_with(self, error: BaseException, owned: Sequence[TopicPartition]) -> None:

@@ -7,8 +7,9 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from connectors.alerting import paging
 from connectors.alerting.documents import AlertSilence, AlertWord, SilenceRequest
-from connectors.alerting.port import AlertingDesk, NotAllowed, NotThere, RuleChange, Wrong
+from connectors.alerting.port import AlertingDesk, Asked, NotAllowed, NotThere, Page, RuleChange, Wrong
 from connectors.http.body import BodyReader
 from connectors.http.request import Answer, Fault, Request
 from connectors.ingress.access import Access
@@ -37,9 +38,7 @@ class AlertingApi:
     # --- rules --------------------------------------------------------------------------------------------------------
 
     async def list_rules(self, request: Request) -> Answer:
-        self._operator(request)
-        _parameters(request)
-        return _told({"rules": await self._do(self._desk.rules)})
+        return await self._listed(request, "rules", self._desk.rules)
 
     async def show_rule(self, request: Request) -> Answer:
         self._operator(request)
@@ -47,9 +46,7 @@ class AlertingApi:
         return _told(await self._do(lambda: self._desk.rule(request.arguments[0], version)))
 
     async def rule_history(self, request: Request) -> Answer:
-        self._operator(request)
-        _parameters(request)
-        return _told({"events": await self._do(lambda: self._desk.history(request.arguments[0]))})
+        return await self._listed(request, "events", lambda asked: self._desk.history(request.arguments[0], asked))
 
     async def put_rule(self, request: Request) -> Answer:
         actor = self._operator(request)
@@ -79,10 +76,8 @@ class AlertingApi:
     # --- alerts and silences ------------------------------------------------------------------------------------------
 
     async def list_alerts(self, request: Request) -> Answer:
-        self._operator(request)
-        given = _parameters(request, *FILTERS)
-        wanted = {FILTERS[name]: value for name, value in given.items()}
-        return _told({"alerts": await self._do(lambda: self._desk.alerts(wanted))})
+        wanted = {FILTERS[name]: value for name in FILTERS if (value := request.query(name)) is not None}
+        return await self._listed(request, "alerts", lambda asked: self._desk.alerts(wanted, asked), *FILTERS)
 
     async def show_alert(self, request: Request) -> Answer:
         self._operator(request)
@@ -105,9 +100,7 @@ class AlertingApi:
         return told
 
     async def list_silences(self, request: Request) -> Answer:
-        self._operator(request)
-        _parameters(request)
-        return _told({"silences": await self._do(self._desk.silences)})
+        return await self._listed(request, "silences", self._desk.silences)
 
     async def put_silence(self, request: Request) -> Answer:
         actor = self._operator(request)
@@ -119,6 +112,14 @@ class AlertingApi:
         actor = self._operator(request)
         _parameters(request)
         return _told({"event": await self._do(lambda: self._desk.end_silence(request.arguments[0], actor))})
+
+    async def _listed(self, request: Request, name: str, desk: Callable[[Asked], Page], *filters: str) -> Answer:
+        """A page of a list, and the address of the next."""
+        self._operator(request)
+        given = _parameters(request, *filters, *paging.PAGED)
+        asked = paging.asked(given)
+        found = await self._do(lambda: desk(asked))
+        return _told({name: found.items, "next": paging.following(request, given, found)})
 
     # --- what they have in common -------------------------------------------------------------------------------------
 

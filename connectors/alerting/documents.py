@@ -19,7 +19,10 @@ class RuleAnswer(msgspec.Struct):
 
 
 class RuleList(msgspec.Struct):
+    """A page of a list; `next`: the address of the following one, null where there is none."""
+
     rules: list[RuleAnswer]
+    next: str | None
 
 
 class RuleVersion(msgspec.Struct):
@@ -48,7 +51,10 @@ class RuleChanged(msgspec.Struct):
 
 
 class RuleHistory(msgspec.Struct):
+    """A page of a list; `next`: the address of the following one, null where there is none."""
+
     events: list[dict[str, Any]]
+    next: str | None
 
 
 class BacktestAnswer(msgspec.Struct):
@@ -100,7 +106,10 @@ class AlertAnswer(msgspec.Struct):
 
 
 class AlertList(msgspec.Struct):
+    """A page of a list; `next`: the address of the following one, null where there is none."""
+
     alerts: list[AlertAnswer]
+    next: str | None
 
 
 class AlertWithEvents(AlertAnswer, kw_only=True):
@@ -143,7 +152,10 @@ class SilenceAnswer(msgspec.Struct):
 
 
 class SilenceList(msgspec.Struct):
+    """A page of a list; `next`: the address of the following one, null where there is none."""
+
     silences: list[SilenceAnswer]
+    next: str | None
 
 
 class AlertWord(msgspec.Struct, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ Answers are JSON: dicts, lists, texts and numbers, as connectors.alerting.docume
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Json = dict[str, Any]
 
@@ -40,16 +40,32 @@ class RuleChange:
     expected: int | None
 
 
-class AlertingDesk(Protocol):
-    """For several threads."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """So many things of a list, behind the one with the key `after`; None: from the first on."""
 
-    def rules(self) -> list[Json]: ...
+    limit: int
+    after: str | None = None
+
+
+class Page(NamedTuple):
+    """A part of a list. `after`: the key of its last one, where there are more behind it."""
+
+    items: list[Json]
+    after: str | None = None
+
+
+class AlertingDesk(Protocol):
+    """For several threads. What a list costs does not grow with what the log holds."""
+
+    def rules(self, asked: Asked) -> Page:
+        """By id and mode."""
 
     def rule(self, rule_id: str, version: int | None) -> Json:
         """Raises NotThere."""
 
-    def history(self, rule_id: str) -> list[Json]:
-        """Raises NotThere."""
+    def history(self, rule_id: str, asked: Asked) -> Page:
+        """The oldest first. Raises NotThere."""
 
     def apply(self, change: RuleChange, actor: str) -> list[Json]:
         """Raises Wrong, NotAllowed."""
@@ -60,8 +76,12 @@ class AlertingDesk(Protocol):
     def backtest(self, document: bytes, begins: str, ends: str) -> Json:
         """What a rule would have done in a time. Raises Wrong."""
 
-    def alerts(self, wanted: Mapping[str, str]) -> list[Json]:
-        """The alerts with these values of state, severity, rule_id, device_id, mode; the newest first."""
+    def alerts(self, wanted: Mapping[str, str], asked: Asked) -> Page:
+        """The alerts with these values of state, severity, rule_id, device_id, mode; the newest first. Of those that are
+        over the newest ones are known."""
+
+    def open_alerts(self) -> list[Json]:
+        """All that are not over, but for those of rules that are only watched; the newest first."""
 
     def alert(self, alert_id: str) -> Json:
         """With all its events and their positions. Raises NotThere."""
@@ -69,7 +89,8 @@ class AlertingDesk(Protocol):
     def tell(self, what: str, alert_id: str, given: Mapping[str, Any], actor: str) -> Json:
         """`what` is ack, silence, unsilence or comment. Raises NotThere, NotAllowed, Wrong."""
 
-    def silences(self) -> list[Json]: ...
+    def silences(self, asked: Asked) -> Page:
+        """By id."""
 
     def silence(self, silence_id: str, given: Mapping[str, Any], actor: str) -> Json:
         """Raises Wrong, NotAllowed."""

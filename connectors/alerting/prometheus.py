@@ -7,8 +7,9 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from connectors.alerting import paging
 from connectors.alerting.api import AlertingApi
-from connectors.alerting.port import AlertingDesk
+from connectors.alerting.port import AlertingDesk, Asked
 from connectors.http.request import Answer, Fault, Request, Route
 from schemas.rules.durations import micros
 
@@ -103,7 +104,7 @@ class PrometheusApi:
         wanted = request.query("type")
         if wanted not in (None, "alert", "record"):
             raise Fault(400, "INVALID_QUERY", f"type is {wanted[:50]!r}, neither alert nor record")
-        rules = [rule for rule in await self._api.ask(request, self._desk.rules) if rule["mode"] == "live"]
+        rules = [rule for rule in await self._api.ask(request, self._rules) if rule["mode"] == "live"]
         told = [rule_v1(rule, alerts) for rule in rules if rule["state"] != "disabled" and wanted != "record"]
         group = {"name": "fleetlog", "file": "fleet.rules", "interval": 1, "limit": 0, "rules": told}
         times = {"evaluationTime": 0, "lastEvaluation": NEVER}
@@ -118,8 +119,16 @@ class PrometheusApi:
 
     async def _open(self, request: Request) -> list[Json]:
         """The alerts that are not over; shadows are nobody's."""
-        alerts = await self._api.ask(request, lambda: self._desk.alerts({"mode": "live"}))
-        return [alert for alert in alerts if alert["state"] != "resolved"]
+        return await self._api.ask(request, self._desk.open_alerts)
+
+    def _rules(self) -> list[Json]:
+        """All of them: there are no pages here."""
+        found = self._desk.rules(Asked(paging.MOST))
+        rules = found.items
+        while found.after is not None:
+            found = self._desk.rules(Asked(paging.MOST, found.after))
+            rules = [*rules, *found.items]
+        return rules
 
 
 def _wanted(request: Request) -> dict[str, bool]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from connectors.alerting.api import FILTERS, MODES, AlertingApi
+from connectors.alerting.paging import MOST, USUAL
 from connectors.http.problems import problem
 from connectors.http.request import Answering, Route
 from connectors.ingress.openapi import path_parameter, ref
@@ -39,6 +40,10 @@ def alerting_routes(api: AlertingApi) -> list[Route]:
     expected = _query("expected", "Only if the rule's newest version is this one; 0: if it is new.", {"type": "integer"})
     comment = _query("comment", "Why.", {"type": "string", "minLength": 1})
     times = (_query("from", TIME, {"type": "string"}, True), _query("to", f"By default now. {TIME}", {"type": "string"}))
+    paged = (
+        _query("limit", "So many at most.", {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL}),
+        _query("after", "As `next` of the page before says.", {"type": "string"}),
+    )
     filters = tuple(_query(name, f"Only alerts of this {name}.", {"type": "string"}) for name in FILTERS)
     told = {
         "ack": ("Take care of an alert", "AlertWord"),
@@ -47,19 +52,21 @@ def alerting_routes(api: AlertingApi) -> list[Route]:
         "comment": ("Remark on an alert", "AlertWord"),
     }
     return [
-        _route("GET /v1/rules", api.list_rules, ("list_rules", "All rules"), "RuleList"),
+        _route("GET /v1/rules", api.list_rules, ("list_rules", "All rules"), "RuleList", paged),
         _route(f"GET {rule}", api.show_rule, ("show_rule", "A rule's document"), "RuleVersion", (version,)),
-        _route(f"GET {rule}/history", api.rule_history, ("rule_history", "What became of a rule"), "RuleHistory"),
+        _route(f"GET {rule}/history", api.rule_history, ("rule_history", "What became of a rule"), "RuleHistory", paged),
         _route(f"PUT {rule}", api.put_rule, ("put_rule", "Put a rule in force"), "RuleChanged", (mode, expected), RULE_BODY),
         _route(f"DELETE {rule}", api.delete_rule, ("disable_rule", "Disable a rule"), "RuleChanged", (mode, comment)),
         _route("POST /v1/backtests", api.backtest, ("backtest_rule", BACKTEST), "BacktestAnswer", times, RULE_BODY),
-        _route("GET /v1/alerts", api.list_alerts, ("list_alerts", "Alerts, the newest first"), "AlertList", filters),
+        _route(
+            "GET /v1/alerts", api.list_alerts, ("list_alerts", "Alerts, the newest first"), "AlertList", (*filters, *paged)
+        ),
         _route(f"GET {alert}", api.show_alert, ("show_alert", "An alert and its events"), "AlertWithEvents"),
         *(
             _route(f"POST {alert}/{what}", api.tell(what), (f"{what}_alert", words), "AlertTold", (), _body(form))
             for what, (words, form) in told.items()
         ),
-        _route("GET /v1/silences", api.list_silences, ("list_silences", "All silences"), "SilenceList"),
+        _route("GET /v1/silences", api.list_silences, ("list_silences", "All silences"), "SilenceList", paged),
         _route(f"PUT {silence}", api.put_silence, ("put_silence", "Silence what matches"), "AlertTold", (), wanted),
         _route(f"DELETE {silence}", api.delete_silence, ("end_silence", "End a silence"), "AlertTold"),
     ]

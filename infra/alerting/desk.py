@@ -1,8 +1,10 @@
 """What an operator asks about rules and alerts, and has done: the same for the command line and for HTTP."""
 
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
 from uuid import uuid4
 
 from connectors.command_writer import CommandWriter
@@ -10,6 +12,7 @@ from connectors.kafka_tail import KafkaTail
 from connectors.ports import LogReader
 from infra import compose
 from infra.alerting.asking import TOPICS, Asking, Unknown
+from infra.alerting.standing import Placed, Standing
 from infra.deciders import codecs
 from infra.settings import Settings
 from schemas import contract as contracts
@@ -39,22 +42,13 @@ from streams.alerts import listing as alert_listing
 from streams.rulebook import listing as rule_listing
 
 FOREVER = 2**62
-
-
-class Placed(NamedTuple):
-    """An event and where it is in the log."""
-
-    source: TopicPartition
-    offset: int
-    event: Event
-
-    @property
-    def place(self) -> str:
-        return f"{self.source.topic}/{self.source.partition}/{self.offset}"
+MOST_OVER = 10_000
+"""Alerts that are over, of which a desk knows without reading the log anew: the newest."""
 
 
 class Desk:
-    """One for a process; for several threads. What is asked is read from the log each time.
+    """One for a process; for several threads. The first question reads what the log holds, each later one what has come
+    since.
 
     All methods raise Away where broker or registry do not answer, those that give a command also Refused."""
 
@@ -62,6 +56,9 @@ class Desk:
         self._settings, self._seconds = settings, seconds
         self._codecs: dict[str, Messages] | None = None
         self._asking: Asking | None = None
+        self._lock = Lock()
+        self._rules: Standing[_Rules] | None = None
+        self._alerts: Standing[alert_listing.Alerts] | None = None
 
     def __enter__(self) -> "Desk":
         return self
@@ -70,13 +67,16 @@ class Desk:
         self.close()
 
     def close(self) -> None:
-        if self._asking is not None:
-            self._asking.close()
+        for opened in (self._asking, self._rules, self._alerts):
+            if opened is not None:
+                opened.close()
 
     # --- rules --------------------------------------------------------------------------------------------------------
 
     def rules(self) -> rule_listing.Listing:
-        return rule_listing.listed(placed.event for placed in self.events(RULE_EVENTS))
+        with self._of_rules().now() as found:
+            known = found.listing
+            return rule_listing.Listing(dict(known.rules), dict(known.documents), dict(known.silences))
 
     def history(self, rule_id: str) -> list[Placed]:
         """All events of a rule, the oldest first.
@@ -84,10 +84,12 @@ class Desk:
         Raises:
             Unknown: there is none.
         """
-        found = [placed for placed in self.events(RULE_EVENTS) if getattr(placed.event, "rule_id", None) == rule_id]
-        if not found:
+        standing = self._of_rules()
+        with standing.now() as known:
+            offsets = list(known.offsets.get(rule_id, ()))
+        if not offsets:
             raise Unknown(f"there is no rule {rule_id}")
-        return found
+        return standing.at(TopicPartition(RULE_EVENTS, 0), offsets)
 
     def apply(
         self, rules: Sequence[Rule], mode: RuleMode, actor: str, expected: Sequence[int | None] | None = None
@@ -123,18 +125,36 @@ class Desk:
 
     # --- alerts -------------------------------------------------------------------------------------------------------
 
-    def alerts(self) -> dict[str, alert_listing.Alert]:
-        return alert_listing.listed(placed.event for placed in self.events(ALERTS))
+    @contextmanager
+    def alerts(self) -> Iterator[Mapping[str, alert_listing.Alert]]:
+        """Those that are open, and the newest MOST_OVER of the others; not to be kept beyond the block."""
+        with self._of_alerts().now() as found:
+            yield found.alerts
 
-    def alert_events(self, alert_id: str) -> list[Placed]:
-        """The events of an alert, in their order. An unambiguous beginning of the id will do.
+    def alert_events(self, alert_id: str, thorough: bool = False) -> list[Placed]:
+        """The events of an alert, in their order. An unambiguous beginning of the id will do. `thorough`: where it is none
+        of those that `alerts` gives, the whole log is looked through.
 
         Raises:
             Unknown: there is none, or there are several.
         """
+        standing = self._of_alerts()
+        with standing.now() as known:
+            found = {one: list(places) for one, places in known.places.items() if one.startswith(alert_id)}
+        if len(found) > 1:
+            raise Unknown(f"{len(found)} alerts begin with {alert_id}")
+        for places in found.values():
+            return standing.at(TopicPartition(ALERTS, places[0][0]), [offset for _, offset in places])
+        if not thorough:
+            raise Unknown(
+                f"there is no alert {alert_id} among those that are open and the newest {MOST_OVER:,} that are over"
+            )
+        return self._looked_for(alert_id)
+
+    def _looked_for(self, alert_id: str) -> list[Placed]:
         found = [
             placed
-            for placed in self.events(ALERTS)
+            for placed in self._events(ALERTS)
             if isinstance(placed.event, AlertEvent) and placed.event.alert_id.startswith(alert_id)
         ]
         ids = {placed.event.alert_id for placed in found if isinstance(placed.event, AlertEvent)}
@@ -166,14 +186,14 @@ class Desk:
 
     # --- the log ------------------------------------------------------------------------------------------------------
 
-    def events(self, topic: str) -> Iterator[Placed]:
+    def _events(self, topic: str) -> Iterator[Placed]:
         """All events of a topic, each partition in its order.
 
         Raises:
             Foreign: a record is no message of the topic's.
         """
         codec = self._all_codecs()[topic]
-        reader: LogReader = compose.log_reader(self._settings)
+        reader = self._reader()
         try:
             for source, (low, high) in sorted(reader.bounds([topic]).items()):
                 for batch in reader.read(source, low, high):
@@ -184,17 +204,53 @@ class Desk:
         finally:
             reader.close()
 
+    def _reader(self) -> LogReader:
+        return compose.log_reader(self._settings)
+
+    def _of_rules(self) -> "Standing[_Rules]":
+        codec = self._all_codecs()[RULE_EVENTS]
+        with self._lock:
+            self._rules = self._rules or Standing(RULE_EVENTS, self._reader, codec, _Rules(), _Rules.take)
+            return self._rules
+
+    def _of_alerts(self) -> Standing[alert_listing.Alerts]:
+        codec = self._all_codecs()[ALERTS]
+        with self._lock:
+            made = alert_listing.Alerts(MOST_OVER)
+            self._alerts = self._alerts or Standing(ALERTS, self._reader, codec, made, _take_alert)
+            return self._alerts
+
     def _all_codecs(self) -> dict[str, Messages]:
-        if self._codecs is None:
-            self._codecs = codecs(contracts.load(), compose.registry(self._settings), TOPICS)
-        return self._codecs
+        with self._lock:
+            if self._codecs is None:
+                self._codecs = codecs(contracts.load(), compose.registry(self._settings), TOPICS)
+            return self._codecs
 
     def _ask(self) -> Asking:
-        if self._asking is None:
-            known = self._all_codecs()
-            writer = CommandWriter(self._settings.kafka, known, self._seconds)
-            self._asking = Asking(writer, KafkaTail(self._settings.kafka), known, self._seconds)
-        return self._asking
+        known = self._all_codecs()
+        with self._lock:
+            if self._asking is None:
+                writer = CommandWriter(self._settings.kafka, known, self._seconds)
+                self._asking = Asking(writer, KafkaTail(self._settings.kafka), known, self._seconds)
+            return self._asking
+
+
+class _Rules:
+    """What fleet.rules says, and at which offsets it speaks of each rule."""
+
+    def __init__(self) -> None:
+        self.listing = rule_listing.Listing({}, {}, {})
+        self.offsets: dict[str, list[int]] = {}
+
+    def take(self, placed: Placed) -> None:
+        rule_listing.take(self.listing, placed.event)
+        rule_id = getattr(placed.event, "rule_id", None)
+        if rule_id is not None:
+            self.offsets.setdefault(rule_id, []).append(placed.offset)
+
+
+def _take_alert(alerts: alert_listing.Alerts, placed: Placed) -> None:
+    alerts.take(placed.event, (placed.source.partition, placed.offset))
 
 
 def _head(actor: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from connectors.alerting.port import Json, NotAllowed, NotThere, RuleChange, Wrong
+from connectors.alerting.paging import page
+from connectors.alerting.port import Asked, Json, NotAllowed, NotThere, Page, RuleChange, Wrong
 from connectors.ports import Busy
 from infra.alerting import telling
 from infra.alerting.asking import Invalid, Refused, Unknown
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from infra.alerting.desk import Desk
 
 T = TypeVar("T")
+LATEST = 2**63  # microseconds; no time is later
 
 
 class Service:
@@ -39,8 +41,9 @@ class Service:
 
     # --- rules --------------------------------------------------------------------------------------------------------
 
-    def rules(self) -> list[Json]:
-        return [telling.rule_standing(one) for _, one in sorted(self._desk().rules().rules.items())]
+    def rules(self, asked: Asked) -> Page:
+        known = {f"{one.rule_id}/{one.mode}": one for one in self._desk().rules().rules.values()}
+        return _page(known, asked, telling.rule_standing)
 
     def rule(self, rule_id: str, version: int | None) -> Json:
         found = self._desk().rules()
@@ -52,9 +55,9 @@ class Service:
         document = msgspec.json.decode(found.documents[rule_id, wanted])
         return {"rule_id": rule_id, "version": wanted, "document": document, "standing": standing}
 
-    def history(self, rule_id: str) -> list[Json]:
-        placed = _asked(lambda: self._desk().history(rule_id))
-        return [{**telling.rule_event(one.event), "position": one.place} for one in placed]
+    def history(self, rule_id: str, asked: Asked) -> Page:
+        known = {f"{one.offset:020}": one for one in _asked(lambda: self._desk().history(rule_id))}
+        return _page(known, asked, lambda one: {**telling.rule_event(one.event), "position": one.place})
 
     def apply(self, change: RuleChange, actor: str) -> list[Json]:
         rule = self._read(change.document)
@@ -99,10 +102,19 @@ class Service:
 
     # --- alerts -------------------------------------------------------------------------------------------------------
 
-    def alerts(self, wanted: Mapping[str, str]) -> list[Json]:
-        found = sorted(self._desk().alerts().values(), key=lambda one: (-one.since, one.alert_id))
-        told = [telling.alert(one) for one in found]
-        return [one for one in told if all(one[name] == value for name, value in wanted.items())]
+    def alerts(self, wanted: Mapping[str, str], asked: Asked) -> Page:
+        with self._desk().alerts() as alerts:
+            known = {
+                f"{LATEST - one.since:020}/{one.alert_id}": one
+                for one in alerts.values()
+                if all(getattr(one, name) == value for name, value in wanted.items())
+            }
+            return _page(known, asked, telling.alert)
+
+    def open_alerts(self) -> list[Json]:
+        with self._desk().alerts() as alerts:
+            found = [one for one in alerts.values() if one.state != "resolved" and one.mode == "live"]
+            return [telling.alert(one) for one in sorted(found, key=lambda one: (-one.since, one.alert_id))]
 
     def alert(self, alert_id: str) -> Json:
         placed = _asked(lambda: self._desk().alert_events(alert_id))
@@ -122,9 +134,9 @@ class Service:
         }
         return telling.alert_event(_asked(asked[what]))
 
-    def silences(self) -> list[Json]:
+    def silences(self, asked: Asked) -> Page:
         now = time.time_ns() // 1000
-        return [telling.silence_standing(one, now) for _, one in sorted(self._desk().rules().silences.items())]
+        return _page(self._desk().rules().silences, asked, lambda one: telling.silence_standing(one, now))
 
     def silence(self, silence_id: str, given: Mapping[str, Any], actor: str) -> Json:
         matchers = [msgspec.convert(one, Matcher) for one in given["matchers"]]
@@ -147,6 +159,11 @@ class Service:
 
                 self._opened = Desk(self._settings)
             return self._opened
+
+
+def _page(known: Mapping[str, T], asked: Asked, tell: Callable[[T], Json]) -> Page:
+    keys, after = page(known, asked)
+    return Page([tell(known[key]) for key in keys], after)
 
 
 def _asked(work: Callable[[], T]) -> T:

@@ -24,6 +24,7 @@ TITLES = {
     "ledger": "Ledger: the tree and its proofs",
     "proof": "Proof: hashes while folding",
     "rules": "Rules: evaluation",
+    "rules-live": "Rules: from a record to its alert",
     "rules-backtest": "Rules: a day tested in hindsight",
     "rebuild": "Rebuild: log to a new version",
     "transport": "Transport: what TLS costs",

@@ -77,8 +77,8 @@ def _list(options: argparse.Namespace, settings: Settings) -> int:
     from infra.alerting.desk import Desk
     from infra.alerting.telling import alert
 
-    with Desk(settings) as desk:
-        found = [one for one in desk.alerts().values() if _wanted(options, one)]
+    with Desk(settings) as desk, desk.alerts() as alerts:
+        found = [one for one in alerts.values() if _wanted(options, one)]
     found.sort(key=lambda one: (-one.since, one.alert_id))
     if options.json:
         print_json([alert(one) for one in found])
@@ -121,7 +121,7 @@ def _show(options: argparse.Namespace, settings: Settings) -> int:
     from streams.alerts.listing import listed
 
     with Desk(settings) as desk:
-        events = desk.alert_events(options.id)
+        events = desk.alert_events(options.id, thorough=True)
     (found,) = listed(placed.event for placed in events).values()
     told = alert(found)
     if options.json:
@@ -147,7 +147,7 @@ def _explain(options: argparse.Namespace, settings: Settings) -> int:
     from schemas.alert_messages import AlertEvent
 
     with Desk(settings) as desk:
-        placed = desk.alert_events(options.id)
+        placed = desk.alert_events(options.id, thorough=True)
     told = [{**alert_event(one.event), "position": one.place} for one in placed if isinstance(one.event, AlertEvent)]
     if options.json:
         print_json(told)

@@ -101,6 +101,12 @@ def _rules(seconds: float) -> dict[str, Any]:
     return rules.run(seconds)
 
 
+def _rules_live(seconds: float) -> dict[str, Any]:
+    from infra.bench import rules_live
+
+    return rules_live.run(seconds)
+
+
 def _rules_backtest(seconds: float) -> dict[str, Any]:
     from infra.bench import rules_backtest
 
@@ -111,6 +117,7 @@ BENCHES: dict[str, tuple[Bench, float]] = {
     "carrier": (_carrier, 80.0),
     "proof": (_proof, 30.0),
     "rules": (_rules, 20.0),
+    "rules-live": (_rules_live, 60.0),
     "rules-backtest": (_rules_backtest, 60.0),
     "ingress": (_ingress, 60.0),
     "rest": (_rest, 50.0),

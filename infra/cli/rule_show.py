@@ -8,7 +8,7 @@ from infra.cli.command import Commands, add_command, fail, print_json
 from infra.settings import Settings
 
 if TYPE_CHECKING:
-    from infra.alerting.desk import Placed
+    from infra.alerting.standing import Placed
 
 
 def add(actions: Commands) -> None:

@@ -1,5 +1,6 @@
 """Alerts as people read them: a fold of fleet.alerts. Pure."""
 
+import heapq
 from collections.abc import Iterable
 from typing import Literal
 
@@ -65,14 +66,36 @@ class Alert(msgspec.Struct):
 
 def listed(events: Iterable[Event]) -> dict[str, Alert]:
     """The alerts by their ids, in the order in which they began; events of one partition in the order of the log."""
-    found: dict[str, Alert] = {}
+    found = Alerts()
     for event in events:
-        if isinstance(event, AlertEvent):
-            known = found.get(event.alert_id)
-            if known is None:
-                known = found[event.alert_id] = _opened(event)
-            _fold(known, event)
-    return found
+        found.take(event)
+    return found.alerts
+
+
+class Alerts:
+    """All alerts that are open, and the newest `most` of those that are over (None: all). `places` are those of an alert's
+    events, as they were given."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self.alerts: dict[str, Alert] = {}
+        self.places: dict[str, list[tuple[int, int]]] = {}
+        self._most = most
+        self._over: list[tuple[int, str]] = []  # a heap by time: the log's partitions come one after the other
+
+    def take(self, event: Event, place: tuple[int, int] = (0, 0)) -> None:
+        """`place`: partition and offset."""
+        if not isinstance(event, AlertEvent):
+            return
+        known = self.alerts.get(event.alert_id)
+        if known is None:
+            known = self.alerts[event.alert_id] = _opened(event)
+        self.places.setdefault(event.alert_id, []).append(place)
+        _fold(known, event)
+        if self._most is not None and isinstance(event, AlertResolved):
+            heapq.heappush(self._over, (event.occurred_at, event.alert_id))
+            while len(self._over) > self._most:
+                _, oldest = heapq.heappop(self._over)
+                del self.alerts[oldest], self.places[oldest]
 
 
 def _opened(event: AlertEvent) -> Alert:

@@ -1,19 +1,15 @@
 """Whom nobody hears of, and for how long: silences, maintenance windows, flapping."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
 import msgspec
 
 from schemas.rule_messages import Matcher
-from schemas.rules.durations import micros
 from schemas.rules.maintenance import Maintenance
 from streams.alerts.state import Circumstances, Incident, Silence, Track
 
 UNHEARD = "unheard"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def muted_by(track: Track, incident: Incident, about: Circumstances) -> str | None:
@@ -58,19 +54,8 @@ def maintained_until(windows: Sequence[Maintenance], at: int) -> int | None:
     does. Of windows that never leave a gap the end of the hundredth is told."""
     found: int | None = None
     for _ in range(100):
-        ends = [window_end(window, at) for window in windows if window.covers(at)]
+        ends = [end for window in windows if (end := window.end(at)) is not None]
         if not ends:
             break
         found = at = max(ends)
     return found
-
-
-def window_end(window: Maintenance, at: int) -> int:
-    """When a window ends that covers a time."""
-    if window.until is not None:
-        return (window.until - _EPOCH) // _MICROSECOND
-    low, high = at, at + micros(window.length or "1d")
-    while low + 1 < high:  # the weekly window is one stretch around `at`: its end is found by halving
-        middle = (low + high) // 2
-        low, high = (middle, high) if window.covers(middle) else (low, middle)
-    return high

@@ -56,23 +56,28 @@ def listed(events: Iterable[Event]) -> Listing:
     """What the events of fleet.rules, in the order of the log, say."""
     found = Listing({}, {}, {})
     for event in events:
-        match event:
-            case RuleApplied():
-                ids = (event.rule_id, event.mode)
-                about = (event.version, "in_force", event.occurred_at, event.actor, event.document)
-                found.rules[ids] = RuleStanding(*ids, *about)  # type: ignore[arg-type]
-                found.documents[event.rule_id, event.version] = event.document
-            case RuleDisabled() | RuleSuspended():
-                _end(found, event)
-            case SilenceCreated():
-                about_it = (event.matchers, event.starts_at, event.ends_at, event.comment, event.actor)
-                found.silences[event.silence_id] = SilenceStanding(event.silence_id, *about_it)
-            case SilenceEnded():
-                known = found.silences[event.silence_id]
-                found.silences[event.silence_id] = msgspec.structs.replace(known, ends_at=event.occurred_at)
-            case _:
-                pass
+        take(found, event)
     return found
+
+
+def take(found: Listing, event: Event) -> None:
+    """Take the next event in."""
+    match event:
+        case RuleApplied():
+            ids = (event.rule_id, event.mode)
+            about = (event.version, "in_force", event.occurred_at, event.actor, event.document)
+            found.rules[ids] = RuleStanding(*ids, *about)  # type: ignore[arg-type]
+            found.documents[event.rule_id, event.version] = event.document
+        case RuleDisabled() | RuleSuspended():
+            _end(found, event)
+        case SilenceCreated():
+            about_it = (event.matchers, event.starts_at, event.ends_at, event.comment, event.actor)
+            found.silences[event.silence_id] = SilenceStanding(event.silence_id, *about_it)
+        case SilenceEnded():
+            known = found.silences[event.silence_id]
+            found.silences[event.silence_id] = msgspec.structs.replace(known, ends_at=event.occurred_at)
+        case _:
+            pass
 
 
 def _end(found: Listing, event: RuleDisabled | RuleSuspended) -> None:

@@ -72,15 +72,16 @@ class Active:
         """What the rule says of the rows of a run, in their order. Where it can't be evaluated it says nothing from the cut
         of that row on, as if the cuts had come one by one."""
         assert intake.seen is not None
-        raised, cleared = _booleans(verdicts.raised), _booleans(verdicts.cleared)
-        known = (verdicts.raised.is_not_null() & verdicts.cleared.is_not_null()).to_numpy()
+        raised, known = _booleans(verdicts.raised)
+        cleared, also_known = _booleans(verdicts.cleared)
+        known = known & also_known
         if verdicts.failed is not None:
             self.broken, self._broken_at = True, int(intake.cuts[verdicts.failed.row])
             known = known & (intake.cuts < self._broken_at)
         late = intake.seen.late
         codes = codes_of(raised, cleared, known & ~late & scope)
         turns, codes = self.conditions.take(intake.seen.keys, codes)
-        values = verdicts.value.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        values = verdicts.value.cast(pl.Float64).to_numpy()  # NaN for null
         return Verdict(codes, turns.rows, values, int((late & scope).sum()), int((~known & ~late & scope).sum()))
 
     def next_row(self, verdict: Verdict, intake: Intake, key: str, cut: int, least: int) -> int | None:
@@ -141,9 +142,11 @@ class Active:
             self.aggregation.restore(kept.aggregation)
 
 
-def _booleans(series: pl.Series) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = series.fill_null(False).cast(pl.Boolean).to_numpy()
-    return found
+def _booleans(series: pl.Series) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Values, and where there is one."""
+    if series.dtype == pl.Boolean and not series.null_count():  # nearly always, and each call costs as much as many rows
+        return series.to_numpy(), np.ones(len(series), np.bool_)
+    return series.fill_null(False).cast(pl.Boolean).to_numpy(), series.is_not_null().to_numpy()
 
 
 def fields_of(intake: Intake, row: int) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from streams.rules.state import State, ordered
 SAMPLE = 20
 """Newest records of a slice that are asked for their time."""
 
-REVISION = 3
+REVISION = 4
 """Of what the engine makes of its inputs. Snapshots of another revision are not used."""
 
 

@@ -68,6 +68,10 @@ class RuleEvaluator:
             raise RuleFailed("; ".join(found.failures))
         return Verdicts(found.raised, found.cleared, found.value)
 
+    @property
+    def everywhere(self) -> bool:
+        return self.compiled.rule.scope == "all"
+
     def about(self, key: str, model: str | None, labels: Mapping[str, str]) -> bool:
         return self.compiled.rule.about(key, model, labels)
 

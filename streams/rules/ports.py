@@ -131,6 +131,10 @@ class Evaluator(Protocol):
             RuleFailed: see there.
         """
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether every device is in the rule's scope."""
+
     def about(self, key: str, model: str | None, labels: Mapping[str, str]) -> bool:
         """Whether a device is in the rule's scope."""
 

@@ -6,6 +6,7 @@ has worked out and could not write is written by the next call: an engine is nev
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
@@ -46,7 +47,8 @@ class Restores(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """What a turn did: `lag` is the time (microseconds) by which the clock of each partition was behind in its cut."""
+    """What a turn did: `lag` is the time (microseconds) by which the clock of each partition was behind in its cut, `idle`
+    the seconds that it waited for something to come."""
 
     records: int = 0
     alerts: int = 0
@@ -55,6 +57,7 @@ class Turned:
     lag: Mapping[int, int] = field(default_factory=dict)
     waiting: bool = False
     """Whether there is something that waits for more."""
+    idle: float = 0.0
 
 
 class RulesRunner:
@@ -77,9 +80,8 @@ class RulesRunner:
         self._unwritten: list[Made] = []
         self._broken: dict[int, Exception] = {}
         self._counts = Counts()
-        self._quiet = 0
+        self._quiet, self._assigned_anew = 0, False
         self._behind: set[TopicPartition] | None = None
-        self._assigned_anew = False
         self._confirmed = set[int]()
         self._lock = Lock()
 
@@ -164,7 +166,9 @@ class RulesRunner:
                 self._write(member)
             if self._assigned_anew:
                 self._assign()
+            began = time.monotonic()
             self._came(self._sources.take(seconds))
+            idle = time.monotonic() - began
             self._counts, self._behind, written = Counts(), None, []
             for partition in sorted(self._confirmed):
                 found = self._step(partition, patience)
@@ -173,7 +177,7 @@ class RulesRunner:
                     written.append(found)
             if written:
                 self._write(member)
-            return self._turned(written)
+            return self._turned(written, idle)
 
     def _step(self, partition: int, patience: int) -> Made | None:
         if (why := self._broken.get(partition)) is not None:
@@ -279,13 +283,12 @@ class RulesRunner:
             at += len(one.records)
         self._unwritten = []
 
-    def _turned(self, made: Sequence[Made]) -> Turned:
+    def _turned(self, made: Sequence[Made], idle: float) -> Turned:
         now = self._now()
         records = sum(span.following - span.begins for one in made for span in one.cut.spans)
-        topics = [record.topic for one in made for record in one.records]
-        waiting = any(self._waiting.values())
+        topics, waits = [record.topic for one in made for record in one.records], any(self._waiting.values())
         lag = dict.fromkeys(self._working(), 0) | {one.standing.engine.state.partition: now - one.cut.at for one in made}
-        return Turned(records, topics.count(ALERTS), topics.count(RULE_COMMANDS), self._counts, lag, waiting)
+        return Turned(records, topics.count(ALERTS), topics.count(RULE_COMMANDS), self._counts, lag, waits, idle)
 
     def save(self, least: int, seconds: float, clock: float) -> None:
         """Take a snapshot of the engines that have advanced `least` times since their last one, or that have advanced at all

@@ -166,6 +166,8 @@ class State:
 
     def scope(self, active: Active, intake: Intake) -> npt.NDArray[np.bool_]:
         """Which rows are of devices that the rule is about."""
+        if active.evaluator.everywhere:
+            return np.ones(len(intake), np.bool_)
         inside = self.in_scope(active, intake.present)
         if len(inside) == len(intake.present):
             return np.ones(len(intake), np.bool_)

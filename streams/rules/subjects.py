@@ -5,6 +5,7 @@ decides nothing any more. `again`: the very upload that the key's newest row cam
 it again).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -63,30 +64,44 @@ class Subjects:
 
     def take(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, Seen]:
         """Rows in the order of the log; those that came again are left out of the frame."""
-        numbered = self._numbered(frame)
-        numbered, again = self._without_repeats(numbered)
-        keys = numbered["_number"].to_numpy().astype(np.int64)
-        at, received = numbered[AT].to_numpy(), numbered[RECEIVED].to_numpy()
-        seen = self._times(keys, at, received, again)
-        self._remember(numbered, keys)
-        return numbered.drop("_number"), seen
+        keys = self._numbered(frame[KEY].to_list())
+        again = 0
+        if self._may_be_again(frame, keys):
+            repeated = self._again(frame.with_columns(pl.Series("_number", keys)))
+            again, stays = len(repeated), ~frame[OFFSET].is_in(repeated.implode())
+            frame, keys = frame.filter(stays), keys[stays.to_numpy()]
+        seen = self._times(keys, frame[AT].to_numpy(), frame[RECEIVED].to_numpy(), again)
+        self._remember(frame, keys)
+        return frame, seen
 
-    def _numbered(self, frame: pl.DataFrame) -> pl.DataFrame:
-        unique = frame[KEY].unique(maintain_order=True)
-        for name in unique.to_list():
+    def _numbered(self, names: Sequence[str]) -> Ints:
+        """The number of each row's key."""
+        for name in dict.fromkeys(names):
             if name not in self.numbers:
                 self.numbers[name] = len(self.names)
                 self.names.append(name)
                 self.last.append(Last(0, -1))
         self._newest = _grown(self._newest, len(self.names))
         self._heard = _grown(self._heard, len(self.names))
-        numbers = pl.DataFrame({KEY: unique, "_number": [self.numbers[name] for name in unique.to_list()]})
-        return frame.join(numbers, on=KEY, how="left", maintain_order="left")
+        numbers = self.numbers
+        return np.fromiter((numbers[name] for name in names), np.int64, len(names))
 
-    def _without_repeats(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-        """Uploads that are the same as the key's upload before are left out, and counted."""
-        if BOOT not in frame.columns or SEQUENCE not in frame.columns:
-            return frame, 0
+    def _may_be_again(self, frame: pl.DataFrame, keys: Ints) -> bool:
+        """Whether any record has the sequence of its key's record before. Nearly always none has, and that is all."""
+        if BOOT not in frame.columns or SEQUENCE not in frame.columns or not len(keys):
+            return False
+        offsets, numbers = frame[OFFSET].to_numpy(), frame[SEQUENCE].fill_null(NEVER).to_numpy()
+        records = np.flatnonzero(np.concatenate([[True], offsets[1:] != offsets[:-1]]))
+        order = records[np.argsort(keys[records], kind="stable")]
+        of, said = keys[order], numbers[order]
+        first = np.concatenate([[True], of[1:] != of[:-1]])
+        before = np.concatenate([[NEVER], said[:-1]])
+        carried = (self.last[number].sequence for number in of[first].tolist())
+        before[first] = [NEVER if sequence is None else sequence for sequence in carried]
+        return bool(((said == before) & (said != NEVER)).any())
+
+    def _again(self, frame: pl.DataFrame) -> pl.Series:
+        """The offsets of uploads that are the same as the key's upload before."""
         known = frame["_number"].unique().to_list()
         last = pl.DataFrame(
             {
@@ -104,8 +119,7 @@ class Subjects:
             for name, carry in ((BOOT, "_boot"), (SEQUENCE, "_upload"))
         ]
         same = (pl.col(BOOT) == pl.col("boot_id_before")) & (pl.col(SEQUENCE) == pl.col("sequence_before"))
-        again = carried.with_columns(before).filter(same.fill_null(False))[OFFSET]
-        return (frame.filter(~pl.col(OFFSET).is_in(again.implode())), len(again)) if len(again) else (frame, 0)
+        return carried.with_columns(before).filter(same.fill_null(False))[OFFSET]
 
     def _times(self, keys: Ints, at: Ints, received: Ints, again: int) -> Seen:
         order = np.argsort(keys, kind="stable")
@@ -120,9 +134,11 @@ class Subjects:
 
     def _remember(self, frame: pl.DataFrame, keys: Ints) -> None:
         columns = [name for name in (PARTITION, OFFSET, BOOT, SEQUENCE) if name in frame.columns]
-        newest = frame.group_by("_number", maintain_order=True).agg(pl.col(columns).last())
-        for number, *rest in newest.iter_rows():
-            self.last[number] = Last(*rest)
+        order = np.argsort(keys, kind="stable")
+        ends = np.flatnonzero(np.append(keys[order][1:] != keys[order][:-1], True)) if len(keys) else order
+        newest = frame.select(columns)[order[ends]]
+        for number, row in zip(keys[order[ends]].tolist(), newest.iter_rows(), strict=True):
+            self.last[number] = Last(*row)
 
     def snapshot(self) -> bytes:
         count = len(self.names)

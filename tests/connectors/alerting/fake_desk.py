@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.alerting.port import Json, RuleChange
+from connectors.alerting.paging import page
+from connectors.alerting.port import Asked, Json, Page, RuleChange
 from infra.alerting import telling
 from schemas.rule_messages import RULE_EVENTS
 from streams.alerts.listing import listed as alerts_listed
@@ -38,18 +39,22 @@ class FakeDesk:
         if self.fault is not None:
             raise self.fault
 
-    def rules(self) -> list[Json]:
-        self._asked("rules")
-        return [telling.rule_standing(one) for one in self.book.rules.values()]
+    def rules(self, asked: Asked) -> Page:
+        self._asked("rules", asked)
+        known = {"/".join(name): one for name, one in self.book.rules.items()}
+        keys, after = page(known, asked)
+        return Page([telling.rule_standing(known[key]) for key in keys], after)
 
     def rule(self, rule_id: str, version: int | None) -> Json:
         self._asked("rule", rule_id, version)
-        standing = self.rules()
+        standing = [telling.rule_standing(one) for one in self.book.rules.values()]
         return {"rule_id": rule_id, "version": 2, "document": standing[0]["document"], "standing": standing}
 
-    def history(self, rule_id: str) -> list[Json]:
+    def history(self, rule_id: str, asked: Asked) -> Page:
         self._asked("history", rule_id)
-        return [{"event": "RuleApplied", "at": "2026-01-01T00:00:00Z", "actor": "owner", "position": f"{RULE_EVENTS}/0/1"}]
+        return Page(
+            [{"event": "RuleApplied", "at": "2026-01-01T00:00:00Z", "actor": "owner", "position": f"{RULE_EVENTS}/0/1"}]
+        )
 
     def apply(self, change: RuleChange, actor: str) -> list[Json]:
         self._asked("apply", change, actor)
@@ -64,8 +69,12 @@ class FakeDesk:
         numbers = {"incidents": 1, "open": 0, "notifications": 2, "flaps": 0, "firing_seconds": 1.5}
         return {"begins": begins, "ends": ends, **numbers, "top": [], "difference": {}}
 
-    def alerts(self, wanted: Mapping[str, str]) -> list[Json]:
+    def alerts(self, wanted: Mapping[str, str], asked: Asked) -> Page:
         self._asked("alerts", dict(wanted))
+        return Page([telling.alert(one) for one in self.alert_listed.values()])
+
+    def open_alerts(self) -> list[Json]:
+        self._asked("open alerts")
         return [telling.alert(one) for one in self.alert_listed.values()]
 
     def alert(self, alert_id: str) -> Json:
@@ -77,9 +86,9 @@ class FakeDesk:
         self._asked("tell", what, alert_id, dict(given), actor)
         return {"event": "AlertAcknowledged"}
 
-    def silences(self) -> list[Json]:
-        self._asked("silences")
-        return [telling.silence_standing(one, one.starts_at) for one in self.book.silences.values()]
+    def silences(self, asked: Asked) -> Page:
+        self._asked("silences", asked)
+        return Page([telling.silence_standing(one, one.starts_at) for one in self.book.silences.values()])
 
     def silence(self, silence_id: str, given: Mapping[str, Any], actor: str) -> Json:
         self._asked("silence", silence_id, dict(given), actor)

@@ -167,3 +167,23 @@ def test_only_administrators_ask(ask: Ask, world: World, caller: str) -> None:
 def test_the_operations_are_in_the_openapi_document(world: World) -> None:
     paths = world[0].client.get("/openapi.json").json()["paths"]
     assert {"/v1/rules", "/v1/rules/{id}", "/v1/alerts/{id}/ack", "/v1/silences/{id}"} <= paths.keys()
+
+
+def test_a_list_comes_a_page_at_a_time(ask: Ask) -> None:
+    """Every rule once, whatever the pages' size, by the addresses that each page names."""
+    whole = ask("GET", "/v1/rules").json()
+    assert (len(whole["rules"]), whole["next"]) == (2, None)
+    found, path = [], "/v1/rules?limit=1"
+    while path is not None:
+        page = ask("GET", path).json()
+        found += page["rules"]
+        path = page["next"]
+    assert found == whole["rules"]
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=ten", "after=%21", "after=_w==", "after=\u00e9"])
+def test_a_page_that_can_t_be_is_refused(ask: Ask, world: World, query: str) -> None:
+    for path in ("/v1/rules", "/v1/rules/hot/history", "/v1/alerts", "/v1/silences"):
+        answer = ask("GET", f"{path}?{query}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_QUERY"), answer.text
+    assert world[1].asked == []

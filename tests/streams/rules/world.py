@@ -79,6 +79,10 @@ class ToyEvaluator:
         failed = Failed(beyond[0], "too hot to say") if len(beyond) else None
         return Verdicts(column > self._rule.above, column <= below, column, failed, self._rule.seconds)
 
+    @property
+    def everywhere(self) -> bool:
+        return not self._rule.models
+
     def about(self, key: str, model: str | None, labels: Mapping[str, str]) -> bool:
         return not self._rule.models or model in self._rule.models
 
