@@ -1,6 +1,6 @@
 # make            set up: .venv with pinned packages, the fleetlog command, the Java artifacts of the local stack
 # make run        start everything and replay real sensor data; FOR=60s stops by itself and proves that nothing was lost
-# make test       every check and test: those without a stack two files at a time, then those on a real one; ARGS="-k name" chooses
+# make test       every check and test, two files at a time: those without a stack, then those on real ones; ARGS="-k name" chooses
 # make chaos      kill processes at random for 30 rounds, reconcile after each; then catch a carrier that is wrong on purpose
 # make bench      measure, beside the peers
 # make lint       ruff, mypy --strict, layer contracts: the quick part of the tests
@@ -37,7 +37,7 @@ run: all
 test: $(DEV) $(JARS) $(CLIENTS) $(AUTHORITY) $(FLINK)
 	$(BIN)/fleetlog schema check
 	$(call tests,not stack,--numprocesses $(PROCESSES) --dist loadfile)
-	$(call tests,stack)
+	$(call tests,stack,--numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder)
 
 chaos: $(DEV) $(JARS)
 	$(BIN)/fleetlog chaos $(ARGS)
