@@ -69,9 +69,14 @@ class Cluster:
         found: dict[str, Any] = self._asked("GET", f"/jobs/{job}/checkpoints")
         return found
 
-    def stop(self, job: str) -> str:
-        """Stop with a savepoint; returns where it is."""
-        asked = self._asked("POST", f"/jobs/{job}/stop", {"drain": False})
+    def failure(self, job: str) -> str:
+        """Why it last failed, in Flink's words; empty if it never did."""
+        entries = self._asked("GET", f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"]
+        return causes(entries[0]["stacktrace"]) if entries else ""
+
+    def stop(self, job: str, savepoints: Path) -> str:
+        """Stop with a savepoint in a folder of that folder; returns where it is."""
+        asked = self._asked("POST", f"/jobs/{job}/stop", {"drain": False, "targetDirectory": savepoints.as_uri()})
         for _ in _until(STOP_SECONDS, f"the savepoint of {job}"):
             answer = self._asked("GET", f"/jobs/{job}/savepoints/{asked['request-id']}")
             if answer["status"]["id"] == "COMPLETED":
@@ -110,11 +115,35 @@ def _until(seconds: float, what: str) -> Iterator[None]:
     raise Away(f"waited {seconds:.0f} s for {what}")
 
 
-def job(settings: Settings, bounded: bool = False) -> jobs.Job:
+def job(settings: Settings) -> jobs.Job:
     """The trends job, for the broker and the registry of the settings."""
-    schema = load().records["TrendComputed"].schema
-    place = jobs.Place(settings.kafka, settings.registry, bounded)
-    return jobs.trends(place, schema, Pace(settings.trends_period), settings.trends_state_hours)
+    return jobs.trends(_place(settings), _schema(), Pace(settings.trends_period), settings.trends_state_hours)
+
+
+def _place(settings: Settings) -> jobs.Place:
+    return jobs.Place(settings.kafka, settings.registry)
+
+
+def _schema() -> dict[str, Any]:
+    return dict(load().records["TrendComputed"].schema)
+
+
+def backfill(settings: Settings, cluster: Cluster, span: jobs.Span) -> str:
+    """Write the windows within `span` anew, from what the topic holds; returns the job's id when it has ended.
+
+    Raises:
+        Away: the cluster does not answer.
+        Refused: one runs already, it could not be submitted, or it failed.
+    """
+    running = cluster.live(jobs.BACKFILL)
+    if running is not None:
+        raise Refused(f"a backfill runs already: {running.id}")
+    submitted = submit(settings, jobs.backfill(_place(settings), _schema(), span))
+    while (state := cluster.state(submitted)) not in ENDED:
+        time.sleep(0.5)
+    if state != "FINISHED":
+        raise Refused(f"the backfill {submitted} is {state}: {cluster.failure(submitted)}")
+    return submitted
 
 
 def submit(settings: Settings, made: jobs.Job, origin: str | None = None) -> str:
@@ -136,7 +165,7 @@ def submit(settings: Settings, made: jobs.Job, origin: str | None = None) -> str
         [str(flink.environment(settings) / "bin" / "python"), str(RUN), str(file), settings.host, str(settings.trends_port)],
     )
     if done.returncode != 0:
-        raise Refused(f"the job could not be submitted:\n{(done.stdout + done.stderr)[-4000:]}")
+        raise Refused(f"the job could not be submitted: {causes(done.stderr)}")
     return done.stdout.split()[-1]
 
 
@@ -153,6 +182,13 @@ def _client(settings: Settings, command: list[str]) -> subprocess.CompletedProce
         )
     except subprocess.TimeoutExpired as error:
         raise Refused(f"the job could not be submitted in {SUBMIT_SECONDS:.0f} s") from error
+
+
+def causes(trace: str) -> str:
+    """The lines of a stack trace that say what happened, at most two."""
+    said = [line.strip() for line in trace.splitlines() if line.strip() and not line.lstrip().startswith(("at ", "..."))]
+    told = [line for line in said if line.startswith("Caused by:")] or said
+    return "; ".join(line.removeprefix("Caused by: ")[:500] for line in told[-2:])
 
 
 def newest_checkpoint(settings: Settings, job: str) -> str | None:
@@ -181,6 +217,26 @@ def begin(settings: Settings, anew: bool = False) -> tuple[str, str | None]:
     submitted = submit(settings, made, origin)
     wanted(settings, made.name).touch()
     return submitted, origin
+
+
+def end(settings: Settings, cluster: Cluster, savepoint: bool) -> str | None:
+    """Stop the trends job, and want it no longer; gives where the savepoint is, if one is asked for.
+
+    Raises:
+        Away, Refused: it goes on; or there is none.
+    """
+    running = cluster.live(jobs.NAME)
+    wanted(settings, jobs.NAME).unlink(missing_ok=True)
+    if running is None:
+        raise Refused("no trends job runs")
+    try:
+        if savepoint:
+            return cluster.stop(running.id, flink.savepoints(settings, jobs.NAME))
+        cluster.cancel(running.id)
+    except (Away, Refused):
+        wanted(settings, jobs.NAME).touch()
+        raise
+    return None
 
 
 def keep(settings: Settings, cluster: Cluster) -> str | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 NO_ANSWER = 3
 LOOK_SECONDS = 3.0
+END = 2**53  # microseconds since 1970, the year 2255
 
 
 def add(commands: Commands) -> None:
@@ -41,6 +42,20 @@ def add(commands: Commands) -> None:
         actions, "list", "the jobs of the cluster and their checkpoints", "fleetlog trends list --json", _list
     )
     listed.add_argument("--json", action="store_true", help="print JSON")
+    backfill = add_command(
+        actions,
+        "backfill",
+        "write the windows of a time anew, from the whole of the topic, beside the job that runs; returns when it is done",
+        "fleetlog trends backfill --from 2026-05-01T00:00Z --to 2026-05-02T00:00Z",
+        _backfill,
+    )
+    for name, what in (("--from", "begin"), ("--to", "end")):
+        backfill.add_argument(
+            name,
+            type=_moment,
+            metavar="WHEN",
+            help=f"only windows that {what} then, or {'after' if what == 'begin' else 'before'}",
+        )
     stop = add_command(actions, "stop", "end the job; nothing is lost", "fleetlog trends stop --savepoint", _stop)
     stop.add_argument(
         "--savepoint", action="store_true", help="make a savepoint first, from which another version can go on"
@@ -105,6 +120,36 @@ def _submit(options: argparse.Namespace, settings: Settings) -> int:
         return fail(str(error), error.code)
 
 
+def _moment(text: str) -> int:
+    """Microseconds since 1970 of a time such as 2026-05-01T12:00Z; without a zone UTC."""
+    from datetime import UTC, datetime
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2026-05-01T12:00Z") from None
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+
+
+def _backfill(options: argparse.Namespace, settings: Settings) -> int:
+    from infra import trends
+    from infra.stack.service import StackError
+    from streams.trends.flink.job import Span
+
+    span = Span(vars(options)["from"] or 0, END if options.to is None else options.to)
+    if span.since >= span.until:
+        return fail("--from is not before --to", 2)
+
+    def work(cluster: "Cluster") -> int:
+        print(trends.backfill(settings, cluster, span))
+        return 0
+
+    try:
+        return _with_cluster(settings, work)
+    except StackError as error:
+        return fail(str(error), error.code)
+
+
 def _list(options: argparse.Namespace, settings: Settings) -> int:
     def work(cluster: "Cluster") -> int:
         found = [asdict(job) | {"checkpoints": cluster.checkpoints(job.id)["counts"]} for job in cluster.jobs()]
@@ -124,14 +169,9 @@ def _stop(options: argparse.Namespace, settings: Settings) -> int:
     from infra import trends
 
     def work(cluster: "Cluster") -> int:
-        running = cluster.live("trends")
-        trends.wanted(settings, "trends").unlink(missing_ok=True)
-        if running is None:
-            return fail("no trends job runs", 1)
-        if options.savepoint:
-            print(cluster.stop(running.id))
-        else:
-            cluster.cancel(running.id)
+        savepoint = trends.end(settings, cluster, options.savepoint)
+        if savepoint:
+            print(savepoint)
         return 0
 
     return _with_cluster(settings, work)

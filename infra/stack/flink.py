@@ -18,7 +18,8 @@ LOGGING = Path(__file__).with_name("log4j2.xml")
 JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 CLIENT_HEAP = "256m"
-SLOTS = 2
+SLOTS = 2  # of a job
+JOBS = 2  # at a time: the trends job and a backfill
 
 
 def environment(settings: Settings) -> Path:
@@ -88,7 +89,7 @@ def configuration(settings: Settings) -> dict[str, str]:
         "taskmanager.bind-host": settings.host,
         "taskmanager.rpc.port": str(tasks),
         "taskmanager.data.port": str(data),
-        "taskmanager.numberOfTaskSlots": str(SLOTS),
+        "taskmanager.numberOfTaskSlots": str(JOBS * SLOTS),
         "heartbeat.timeout": "20000",
         "heartbeat.interval": "4000",
         "python.client.executable": python,
@@ -107,7 +108,7 @@ def _memory(settings: Settings) -> dict[str, str]:
         "taskmanager.memory.task.off-heap.size": "64m",
         "taskmanager.memory.network.min": "64m",
         "taskmanager.memory.network.max": "64m",
-        "taskmanager.memory.managed.size": "64m",
+        "taskmanager.memory.managed.size": "128m",
         "taskmanager.memory.jvm-metaspace.size": "192m",
         "taskmanager.memory.jvm-overhead.min": "64m",
         "taskmanager.memory.jvm-overhead.max": "64m",

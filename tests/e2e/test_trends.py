@@ -11,6 +11,7 @@ from infra import trends
 from infra.settings import Settings
 from infra.stack import flink
 from infra.stack.harness import Stack, run_services
+from streams.trends.flink.job import Span
 from tests.e2e import trends_topic as topic
 from tests.shared_stack import SharedStack
 
@@ -89,6 +90,28 @@ def test_nothing_is_lost_or_doubled_when_the_job_manager_is_killed(
     assert trends.keep(stack.settings, cluster) is not None
     assert trends.keep(stack.settings, cluster) is None  # it runs
     equal(stack, PARTS)
+
+
+def test_the_job_goes_on_from_a_savepoint(engine: Stack, stack: Stack, cluster: trends.Cluster) -> None:
+    savepoint = trends.end(stack.settings, cluster, savepoint=True)
+    assert trends.keep(stack.settings, cluster) is None  # it is not wanted
+    topic.write(stack, topic.readings(1300, 1350))
+    assert trends.begin(stack.settings)[1] == savepoint
+    equal(stack, PARTS + topic.readings(1300, 1350))
+
+
+def test_a_backfill_writes_the_same_windows_once(engine: Stack, stack: Stack, cluster: trends.Cluster) -> None:
+    before = Counter(tuple(row.items()) for row in topic.written(stack))
+    since, until = topic.BEGIN - 2 * topic.HOUR, topic.BEGIN + topic.HOUR
+    trends.backfill(stack.settings, cluster, Span(since, until))
+    after = Counter(tuple(row.items()) for row in topic.written(stack))
+    assert before <= after
+    made = [dict(row) for row in (after - before).elements()]
+    every = topic.windows(PARTS + topic.readings(1300, 1350))
+    within = {key: row for key, row in every.items() if row["start"] >= since and row["end"] <= until}
+    assert 0 < len(within) < len(every)
+    assert len(made) == len(within)
+    assert topic.differences(topic.newest(made), within) == []
 
 
 PARTS = [
