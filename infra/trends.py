@@ -201,11 +201,6 @@ def newest_checkpoint(settings: Settings, job: str) -> str | None:
     return None if newest is None else newest.parent.as_uri()
 
 
-def wanted(settings: Settings, job: str) -> Path:
-    """The file that says that a job is to run: `submit` makes it, `stop` takes it away, `keep` goes by it."""
-    return flink.folder(settings) / f"{job}.wanted"
-
-
 def begin(settings: Settings, anew: bool = False) -> tuple[str, str | None]:
     """Submit the trends job, and want it from now on; gives its id and the checkpoint that it goes on from.
 
@@ -215,7 +210,7 @@ def begin(settings: Settings, anew: bool = False) -> tuple[str, str | None]:
     made = job(settings)
     origin = None if anew else newest_checkpoint(settings, made.name)
     submitted = submit(settings, made, origin)
-    wanted(settings, made.name).touch()
+    flink.wanted(settings, made.name).touch()
     return submitted, origin
 
 
@@ -226,7 +221,7 @@ def end(settings: Settings, cluster: Cluster, savepoint: bool) -> str | None:
         Away, Refused: it goes on; or there is none.
     """
     running = cluster.live(jobs.NAME)
-    wanted(settings, jobs.NAME).unlink(missing_ok=True)
+    flink.wanted(settings, jobs.NAME).unlink(missing_ok=True)
     if running is None:
         raise Refused("no trends job runs")
     try:
@@ -234,7 +229,7 @@ def end(settings: Settings, cluster: Cluster, savepoint: bool) -> str | None:
             return cluster.stop(running.id, flink.savepoints(settings, jobs.NAME))
         cluster.cancel(running.id)
     except (Away, Refused):
-        wanted(settings, jobs.NAME).touch()
+        flink.wanted(settings, jobs.NAME).touch()
         raise
     return None
 
@@ -247,6 +242,6 @@ def keep(settings: Settings, cluster: Cluster) -> str | None:
         Away: the cluster does not answer.
         Refused, StackError: as submit.
     """
-    if not wanted(settings, jobs.NAME).exists() or cluster.live(jobs.NAME) is not None:
+    if not flink.wanted(settings, jobs.NAME).exists() or cluster.live(jobs.NAME) is not None:
         return None
     return begin(settings)[0]

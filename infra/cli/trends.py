@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from infra.cli.command import Commands, add_command, add_group, fail, print_json
 from infra.settings import Settings
@@ -29,6 +29,13 @@ def add(commands: Commands) -> None:
         "start Flink's job manager and task manager beside a running stack and keep them; `make flink` installs Flink",
         "fleetlog trends up",
         _up,
+    )
+    add_command(
+        actions,
+        "keep",
+        "submit the job, and again whenever Flink has forgotten it, until this process is stopped",
+        "fleetlog trends keep",
+        _stay,
     )
     submit = add_command(
         actions,
@@ -63,16 +70,11 @@ def add(commands: Commands) -> None:
 
 
 def _up(options: argparse.Namespace, settings: Settings) -> int:
-    import signal
-    from threading import Event
-
     from infra.stack import flink, jars
     from infra.stack.harness import run_services
     from infra.stack.service import StackError
 
-    ended = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    ended = _ending()
     try:
         jars.ensure(print)
         with run_services(flink.services(settings), flink.own(settings)):
@@ -83,6 +85,27 @@ def _up(options: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _stay(options: argparse.Namespace, settings: Settings) -> int:
+    from infra.stack import flink
+
+    ended = _ending()
+    flink.folder(settings).mkdir(parents=True, exist_ok=True)
+    flink.wanted(settings, "trends").touch()
+    _keep(ended, settings)
+    return 0
+
+
+def _ending() -> "Event":
+    """Set when this process is told to end."""
+    import signal
+    from threading import Event
+
+    ended = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    return ended
+
+
 def _keep(ended: "Event", settings: Settings) -> None:
     """Until `ended`, look after the job."""
     from infra import trends
@@ -90,14 +113,15 @@ def _keep(ended: "Event", settings: Settings) -> None:
 
     cluster = trends.Cluster(settings)
     try:
-        while not ended.wait(LOOK_SECONDS):
+        while not ended.is_set():
             try:
                 submitted = trends.keep(settings, cluster)
             except (trends.Away, trends.Refused, StackError) as error:  # to be tried again
                 print(f"fleetlog trends: {error}", file=sys.stderr, flush=True)
             else:
                 if submitted:
-                    print(f"the job runs again: {submitted}", flush=True)
+                    print(f"submitted: {submitted}", flush=True)
+            ended.wait(LOOK_SECONDS)
     finally:
         cluster.close()
 
@@ -152,7 +176,7 @@ def _backfill(options: argparse.Namespace, settings: Settings) -> int:
 
 def _list(options: argparse.Namespace, settings: Settings) -> int:
     def work(cluster: "Cluster") -> int:
-        found = [asdict(job) | {"checkpoints": cluster.checkpoints(job.id)["counts"]} for job in cluster.jobs()]
+        found = [asdict(job) | _more(cluster, job.id) for job in cluster.jobs()]
         if options.json:
             print_json(found)
             return 0
@@ -160,9 +184,15 @@ def _list(options: argparse.Namespace, settings: Settings) -> int:
             counts = job["checkpoints"]
             made = f"{counts['completed']} checkpoints, {counts['failed']} failed"
             print(f"{job['name']}  {job['state']:<10} {job['id']}  {made}")
+            if job["failure"]:
+                print(f"    last failure: {job['failure']}")
         return 0
 
     return _with_cluster(settings, work)
+
+
+def _more(cluster: "Cluster", job: str) -> dict[str, Any]:
+    return {"checkpoints": cluster.checkpoints(job)["counts"], "failure": cluster.failure(job)}
 
 
 def _stop(options: argparse.Namespace, settings: Settings) -> int:
