@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from connectors.whole_log import records_of
 from schemas.archive.records import Records
 from schemas.log import Batch, TopicPartition
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 Piece = tuple[list[Message], int, int]
 """Data messages of a partition, and the offsets [from, to) of which they are all."""
@@ -69,30 +71,41 @@ class KafkaLog:
     ) -> None:
         """`queued_kilobytes` bounds what is fetched ahead of the reader, for each partition."""
         self._servers, self._timeout, self._batch_records = bootstrap_servers, timeout, batch_records
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap_servers,
-                "group.id": f"fleetlog-log-{uuid4()}",  # librdkafka wants one; nothing is ever committed
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "error",
-                "enable.partition.eof": True,
-                "isolation.level": "read_committed",
-                # The default of one second stalls a fast reader between fetches.
-                "fetch.queue.backoff.ms": 10,
-                # A read waits for the fetch of the one before it to come back empty; the default is half a second.
-                "fetch.wait.max.ms": 20,
-                "queued.max.messages.kbytes": queued_kilobytes,
-            },
-            logger=logging.getLogger(__name__),
-        )
+        self._options = {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": f"fleetlog-log-{uuid4()}",  # librdkafka wants one; nothing is ever committed
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            # The default of one second stalls a fast reader between fetches.
+            "fetch.queue.backoff.ms": 10,
+            # A read waits for the fetch of the one before it to come back empty; the default is half a second.
+            "fetch.wait.max.ms": 20,
+            "queued.max.messages.kbytes": queued_kilobytes,
+        }
+        self._consumer: Consumer | None = None
+
+    @contextmanager
+    def _client(self) -> Iterator[Consumer]:
+        """The consumer, for one question or one reading. One that did not answer gives way to another: librdkafka may stay
+        disconnected for good from a broker that stood still, and went on (its issue 5301)."""
+        consumer = self._consumer = self._consumer or Consumer(self._options, logger=log)
+        try:
+            yield consumer
+        except Away:
+            if consumer is self._consumer:
+                self._consumer = None  # it ends when nothing holds it: a reading may be under way beside a question
+            raise
 
     def bounds(self, topics: Iterable[str]) -> dict[TopicPartition, tuple[int, int]]:
         return {source: self._bounds(source) for topic in topics for source in self._partitions(topic)}
 
     def _partitions(self, topic: str) -> list[TopicPartition]:
         try:
-            described = answer(lambda: self._consumer.list_topics(topic, self._timeout)).topics[topic]
+            with self._client() as consumer:
+                described = answer(lambda: consumer.list_topics(topic, self._timeout)).topics[topic]
         except Away as away:
             raise Away(f"the broker at {self._servers} does not answer: {away}") from away
         if described.error is not None:
@@ -100,7 +113,8 @@ class KafkaLog:
         return [TopicPartition(topic, partition) for partition in sorted(described.partitions)]
 
     def _bounds(self, source: TopicPartition) -> tuple[int, int]:
-        low, high = answer(lambda: self._consumer.get_watermark_offsets(KafkaPartition(*source), self._timeout))
+        with self._client() as consumer:
+            low, high = answer(lambda: consumer.get_watermark_offsets(KafkaPartition(*source), self._timeout))
         return int(low), int(high)
 
     def read(self, source: TopicPartition, start: int, stop: int) -> Iterator[Batch]:
@@ -125,7 +139,8 @@ class KafkaLog:
     def offset_at(self, source: TopicPartition, milliseconds: int) -> int:
         """The offset of the first record whose timestamp is not earlier; the log's end where there is none."""
         asked = [KafkaPartition(*source, milliseconds)]
-        (found,) = answer(lambda: self._consumer.offsets_for_times(asked, self._timeout))
+        with self._client() as consumer:
+            (found,) = answer(lambda: consumer.offsets_for_times(asked, self._timeout))
         if found.error is not None:
             raise Away(f"{source}: {found.error.str()}")
         return int(found.offset) if found.offset >= 0 else self._bounds(source)[1]
@@ -136,15 +151,17 @@ class KafkaLog:
         low, high = self._bounds(source)
         if not low <= start <= high:
             raise ValueError(f"{source}: the log holds the offsets from {low} to {high}, it can't be read from {start}")
-        self._consumer.assign([KafkaPartition(source.topic, source.partition, start)])
-        try:
-            yield from self._batches(source, start, stop, min(at_once, self._batch_records))
-        finally:
-            self._consumer.unassign()
+        with self._client() as consumer:
+            consumer.assign([KafkaPartition(source.topic, source.partition, start)])
+            try:
+                yield from self._batches(consumer, source, (start, stop), min(at_once, self._batch_records))
+            finally:
+                consumer.unassign()
 
-    def _batches(self, source: TopicPartition, following: int, stop: int, at_once: int) -> Iterator[Piece]:
+    def _batches(self, consumer: Consumer, source: TopicPartition, span: tuple[int, int], at_once: int) -> Iterator[Piece]:
+        following, stop = span
         while True:
-            messages = self._consumed(source, min(at_once, stop - following))
+            messages = self._consumed(consumer, source, min(at_once, stop - following))
             wanted: list[Message] = []
             end: int | None = None
             if not any(map(Message.error, messages)):  # nearly always: a third of a microsecond a record is saved
@@ -171,15 +188,16 @@ class KafkaLog:
             if end is not None or following >= stop:
                 return
 
-    def _consumed(self, source: TopicPartition, most: int) -> list[Message]:
+    def _consumed(self, consumer: Consumer, source: TopicPartition, most: int) -> list[Message]:
         """What has come of the records, in short waits: `consume` comes back early for `most` messages only, so that one
         long wait would sit out its time at the log's end, and where a range holds control records."""
         deadline = time.monotonic() + self._timeout
         while time.monotonic() < deadline:
-            messages: list[Message] = answer(lambda: self._consumer.consume(most, CONSUME_SECONDS))
+            messages: list[Message] = answer(lambda: consumer.consume(most, CONSUME_SECONDS))
             if messages:
                 return messages
         raise Away(f"{source}: no record came for {self._timeout:g} s")
 
     def close(self) -> None:
-        self._consumer.close()
+        if self._consumer is not None:
+            self._consumer.close()

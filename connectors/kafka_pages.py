@@ -108,10 +108,20 @@ class KafkaPages:
         consumer = self._idle.pop() if self._idle else self._made()
         while consumer.consume(100, 0):
             pass  # what was told since it was used last: a broker that went away, and has come back
+        stuck = False
         try:
             yield consumer
+        except Away:
+            stuck = True
+            raise
+        except KafkaException as failure:
+            stuck = failure.args[0].code() not in NO_SUCH
+            raise
         finally:
-            self._idle.append(consumer)
+            if stuck:  # it may never get over a broker that stood still: see connectors.kafka_questions
+                consumer.close()
+            else:
+                self._idle.append(consumer)
 
     def _made(self) -> Consumer:
         return Consumer(

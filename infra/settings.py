@@ -70,6 +70,14 @@ class Settings:
     registry_heap: str = "256m"
     log_level: str = "INFO"
 
+    # The trends jobs of Apache Flink (docs/trends.md), in processes of their own.
+    trends_port: int = 8181  # Flink's REST API; its other ports are the next four
+    trends_period: int = 60  # seconds of reception in a batch; divides an hour
+    trends_state_hours: float = 3.0  # the sums of a window are kept so long after they last changed
+    trends_heap_megabytes: int = 512  # of the task manager
+    trends_checkpoint_seconds: float = 10.0  # results are seen with the checkpoint that covers them
+    flink_environment: str = ""  # the virtual environment of PyFlink; empty: .venv-flink beside this one
+
     flush_seconds: float = 1.0  # a row view writes a block after this long, or at flush_records
     flush_records: int = 10_000
     fetch_records: int = 10_000  # most records of one keyed-view batch

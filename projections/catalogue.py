@@ -13,6 +13,7 @@ from projections.registration_steps import REGISTRATION_STEPS
 from projections.registrations import REGISTRATIONS
 from projections.security_events import SECURITY_EVENTS
 from projections.telemetry import TELEMETRY
+from projections.trends import TRENDS
 
 DEVICE_STATE = KeyedProjection(
     "device_state",
@@ -36,6 +37,7 @@ CATALOGUE: tuple[Projection, ...] = (
     SECURITY_EVENTS,
     ALERTS,
     INCIDENTS,
+    TRENDS,
 )
 
 

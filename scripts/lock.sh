@@ -13,3 +13,6 @@ compile() {
 compile requirements/dev.in -o requirements/dev.txt
 # The run set takes the versions of the dev set, so that one environment serves both.
 compile requirements/run.in -c requirements/dev.txt -o requirements/run.txt
+# An environment of its own, whose versions are of nobody else's concern.
+compile requirements/flink-build.in -o requirements/flink-build.txt
+compile requirements/flink.in -o requirements/flink.txt

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from tests.folders import end_folders
+from tests.folders import end_folders, unit_of_work
 
 if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
+
     from tests.shared_stack import SharedStack
 
 
@@ -26,6 +29,18 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Bytes are named by their number: they may hold a time (gzip's do), and parallel runs must agree about the names."""
     return f"{len(val)}-bytes" if isinstance(val, bytes) else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadFileScheduling":
+    """Which process runs what: --dist loadfile, but that modules which share the fixtures of their folder stay together."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of_work(super()._split_scope(nodeid))
+
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(trylast=True)

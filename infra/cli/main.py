@@ -36,6 +36,7 @@ from infra.cli import (
     snapshot,
     stack,
     topics,
+    trends,
     witness,
     worker,
 )
@@ -73,6 +74,7 @@ COMMANDS = (
     bench,
     chaos,
     ca,
+    trends,
 )
 
 EXIT_CODES = """exit codes:

@@ -163,7 +163,7 @@ def running_beside(
 @contextmanager
 def free_settings(directory: Path, workers: int = 1, settings: Settings | None = None) -> Iterator[tuple[Settings, int]]:
     """`settings` with its data in `directory` and all ports free ones, kept until the end; and one more free port."""
-    with free_ports(14 + workers) as ports:
+    with free_ports(19 + workers) as ports:
         yield (
             replace(
                 settings or Settings(),
@@ -183,6 +183,7 @@ def free_settings(directory: Path, workers: int = 1, settings: Settings | None =
                 authority_port=ports[12],
                 archiver_metrics_port=ports[13],
                 worker_metrics_port=ports[14],
+                trends_port=ports[14 + workers],
             ),
             ports[8],
         )

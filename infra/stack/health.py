@@ -80,3 +80,15 @@ def http_ok(host: str, port: int, path: str) -> None:
         connection.close()
     if answer.status != 200:
         raise Unhealthy(f"GET {path}: {answer.status} {' '.join(text.split())[:300]}")
+
+
+def flink_tasks(host: str, port: int) -> None:
+    """Flink's job manager, at its REST API, knows of a task manager that has registered."""
+    import httpx
+
+    try:
+        answer = httpx.get(f"http://{host}:{port}/overview", timeout=SECONDS).raise_for_status().json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise Unhealthy(f"flink: {error}") from error
+    if not answer.get("taskmanagers"):
+        raise Unhealthy("flink: no task manager has registered")

@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 
 def directory() -> Path:
-    """Where the artifacts are laid out: kafka/*.jar, and registry/ as unpacked."""
+    """Where the artifacts are laid out: kafka/*.jar, flink/*.jar, and registry/ as unpacked."""
     return Path(sys.prefix) / "share" / "fleetlog" / "java"
 
 
@@ -68,7 +68,8 @@ def _make(say: Say) -> None:
     artifacts = tomllib.loads(LIST.read_text())
     say(f"fetching {sum(len(group) for group in artifacts.values())} Java artifacts")
     files = fetch({name: digest for group in artifacts.values() for name, digest in group.items()})
-    _lay_out_kafka([files[name] for name in artifacts["kafka"]])
+    _copied("flink", [files[name] for name in artifacts["flink"]])
+    _write_class_path("kafka", _copied("kafka", [files[name] for name in artifacts["kafka"]]))
     _lay_out_registry([files[name] for name in artifacts["registry"]])
 
 
@@ -110,13 +111,12 @@ def _checked(name: str, resolve: Callable[[], Path], digest: str) -> Path:
     raise StackError(f"{name} has SHA-256 {found}, but {LIST.name} names {digest}")
 
 
-def _lay_out_kafka(jars: list[Path]) -> None:
-    target = directory() / "kafka"
+def _copied(name: str, jars: list[Path]) -> list[Path]:
+    """Copies of the jars in a folder of that name, and nothing else there."""
+    target = directory() / name
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
-    for jar in jars:
-        shutil.copy2(jar, target / jar.name)
-    _write_class_path("kafka", sorted(target.glob("*.jar")))
+    return sorted(Path(shutil.copy2(jar, target / jar.name)) for jar in jars)
 
 
 def _lay_out_registry(archives: list[Path]) -> None:

@@ -45,14 +45,14 @@ class Certificates:
         for row in range(len(intake)):
             fields = intake.fields(row)
             key, serial, end = fields["_key"], fields.get(SERIAL), fields.get(END)
-            before = self.at(key, len(intake.cuts))
+            before = changes[-1].held if (changes := self._changes.setdefault(key, [])) else self.held.get(key)
             if end is None:
                 about[row] = before is None or before.serial == serial
                 change = None if about[row] else before
             else:
                 about[row] = True
                 change = Held(intake.place(row), str(serial), end, _plain(fields, intake.frame.schema))
-            self._changes.setdefault(key, []).append(Change(int(intake.cuts[row]), change))
+            changes.append(Change(int(intake.cuts[row]), change))
         return about
 
     def at(self, key: str, cut: int) -> Held | None:

@@ -1,7 +1,8 @@
 """The short chaos run, on a real stack: after every fault what was acknowledged, logged and shown is the same.
 
 `make chaos` runs every kind of fault, with longer freezes. Of two kinds of which one does all that the other does, only that
-one is here.
+one is here; of those that remain, every other one in one week and the rest in the next. So a week's runs are all the same,
+and a failure belongs to the change that it is seen with.
 """
 
 from collections.abc import Iterator
@@ -47,6 +48,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def week() -> int:
+    """The year's week, and the year before it."""
+    year, number, _ = date.today().isocalendar()
+    return 100 * year + number
+
+
 def judge(stack: Stack, rounds: list[Round], seed: int) -> list[Result]:
     """Run the rounds; fails with all that there is to know about the first that does not pass."""
     results = list(play(rounds, stack, LOAD, BOUNDS, lambda result: print(_line(result))))
@@ -63,8 +71,9 @@ def _line(result: Result) -> str:
 
 @pytest.mark.stack
 @pytest.mark.timeout(1200)
-def test_no_fault_loses_a_record_or_counts_one_twice(stack: Stack) -> None:
-    results = judge(stack, schedule(SEED, len(FAULTS), TIMING, FAULTS), SEED)
+def test_no_fault_loses_a_record_or_counts_one_twice(stack: Stack, week: int) -> None:
+    faults = FAULTS[week % 2 :: 2]
+    results = judge(stack, schedule(SEED, len(faults), TIMING, faults), SEED)
     assert [len(result.done) for result in results] == [len(result.planned.steps) for result in results]
     counted = [result.reconciled["logged"] for result in results]
     assert counted == sorted(set(counted)), "every round must add records, else it proves nothing"
@@ -72,12 +81,9 @@ def test_no_fault_loses_a_record_or_counts_one_twice(stack: Stack) -> None:
 
 @pytest.mark.stack
 @pytest.mark.timeout(600)
-def test_a_fault_that_is_another_each_week(stack: Stack) -> None:
-    """And the same in every run of a week, so that a failure belongs to the change that it is seen with."""
-    year, week, _ = date.today().isocalendar()
-    seed = 100 * year + week
-    print(f"seed {seed}")
-    judge(stack, schedule(seed, 1, TIMING), seed)
+def test_a_fault_of_any_kind(stack: Stack, week: int) -> None:
+    print(f"seed {week}")
+    judge(stack, schedule(week, 1, TIMING), week)
 
 
 @pytest.mark.stack

@@ -85,7 +85,7 @@ def _log(topics: Sequence[str], known: int) -> dict[str, Any]:
                     continue
                 values = Decoder(record.schema).decode(bytes.fromhex(example["body"]))
                 values |= {field: device for field in DEVICE_FIELDS if isinstance(values.get(field), str)}
-                for clock in ("occurred_at", "received_at"):
+                for clock in values.keys() & {"occurred_at", "received_at"}:
                     values[clock] = int(values[clock]) + place * 1_000_000
                 partition = partition_of(device.encode(), contract.topics[topic].partitions)
                 value = prefix(numbers[record.name]) + encode(record, values)

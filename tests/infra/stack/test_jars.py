@@ -14,7 +14,7 @@ ARTIFACTS = tomllib.loads(LIST.read_text())
 
 
 def test_every_artifact_has_a_coordinate_and_a_digest() -> None:
-    assert set(ARTIFACTS) == {"kafka", "registry"}
+    assert set(ARTIFACTS) == {"kafka", "registry", "flink"}
     for name, digest in (item for group in ARTIFACTS.values() for item in group.items()):
         assert name.count(":") in (2, 4)
         assert re.fullmatch(r"[0-9a-f]{64}", digest)
