@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
@@ -9,11 +10,14 @@ import msgspec
 
 from connectors.alerting import paging
 from connectors.alerting.documents import AlertSilence, AlertWord, SilenceRequest
-from connectors.alerting.port import AlertingDesk, Asked, NotAllowed, NotThere, Page, RuleChange, Wrong
+from connectors.alerting.port import AlertingDesk, Asked, By, Json, NotAllowed, NotThere, Page, RuleChange, Wrong
 from connectors.http.body import BodyReader
 from connectors.http.request import Answer, Fault, Request
 from connectors.ingress.access import Access
+from connectors.ingress.retries import Commanded, Retries
 from connectors.ports import Away, Busy
+from schemas.alert_messages import ALERT_COMMANDS
+from schemas.rule_messages import RULE_COMMANDS
 
 MOST_RULE = 65_536  # bytes
 MOST_BODY = 16_384
@@ -24,15 +28,15 @@ CONFLICTS = ("VERSION_CONFLICT", "ALERT_RESOLVED", "ALREADY_ACKNOWLEDGED", "ALRE
 UNKNOWN = ("RULE_UNKNOWN", "ALERT_UNKNOWN", "SILENCE_UNKNOWN")
 RETRY_AFTER = 2
 T = TypeVar("T")
-B = TypeVar("B", bound=msgspec.Struct)
+NO_STORE = (b"cache-control", b"no-store")
 _encoder = msgspec.json.Encoder()
 
 
 class AlertingApi:
     """One for an ingress."""
 
-    def __init__(self, access: Access, bodies: BodyReader, desk: AlertingDesk) -> None:
-        self._access, self._bodies, self._desk = access, bodies, desk
+    def __init__(self, access: Access, bodies: BodyReader, desk: AlertingDesk, retries: Retries) -> None:
+        self._access, self._bodies, self._desk, self._retries = access, bodies, desk, retries
         self._busy = 0
 
     # --- rules --------------------------------------------------------------------------------------------------------
@@ -53,17 +57,19 @@ class AlertingApi:
         given = _parameters(request, "mode", "expected")
         mode = _one_of(given.get("mode", "live"), "mode", MODES)
         expected = _number(given.get("expected"), "expected")
-        change = RuleChange(request.arguments[0], await self._body(request, MOST_RULE), mode, expected)
-        events = await self._do(lambda: self._desk.apply(change, actor))
-        return _told({"changed": any(one["event"] != "RuleUnchanged" for one in events), "events": events})
+        body = await self._body(request, MOST_RULE)
+        change = RuleChange(request.arguments[0], body, mode, expected)
+        return await self._change(request, body, RULE_COMMANDS, lambda by: _changed(self._desk.apply(change, by)), actor)
 
     async def delete_rule(self, request: Request) -> Answer:
         actor = self._operator(request)
         given = _parameters(request, "mode", "comment")
         mode = _one_of(given["mode"], "mode", MODES) if "mode" in given else None
-        comment = given.get("comment")
-        events = await self._do(lambda: self._desk.disable(request.arguments[0], mode, comment, actor))
-        return _told({"changed": any(one["event"] != "RuleUnchanged" for one in events), "events": events})
+        comment, rule_id = given.get("comment"), request.arguments[0]
+        body = await self._body(request, MOST_BODY)
+        return await self._change(
+            request, body, RULE_COMMANDS, lambda by: _changed(self._desk.disable(rule_id, mode, comment, by)), actor
+        )
 
     async def backtest(self, request: Request) -> Answer:
         self._operator(request)
@@ -91,11 +97,14 @@ class AlertingApi:
             actor = self._operator(request)
             _parameters(request)
             form: type[msgspec.Struct] = AlertSilence if what == "silence" else AlertWord
-            given = msgspec.to_builtins(await self._form(request, form))
+            body = await self._body(request, MOST_BODY)
+            given = _form(body, form)
             if what == "comment" and not given.get("comment"):
                 raise Fault(422, "INVALID_BODY", "comment: is missing", [("$.comment", "is missing")])
             alert_id = request.arguments[0]
-            return _told({"event": await self._do(lambda: self._desk.tell(what, alert_id, given, actor))})
+            return await self._change(
+                request, body, ALERT_COMMANDS, lambda by: {"event": self._desk.tell(what, alert_id, given, by)}, actor
+            )
 
         return told
 
@@ -105,13 +114,19 @@ class AlertingApi:
     async def put_silence(self, request: Request) -> Answer:
         actor = self._operator(request)
         _parameters(request)
-        given = msgspec.to_builtins(await self._form(request, SilenceRequest))
-        return _told({"event": await self._do(lambda: self._desk.silence(request.arguments[0], given, actor))})
+        body = await self._body(request, MOST_BODY)
+        given, name = _form(body, SilenceRequest), request.arguments[0]
+        return await self._change(
+            request, body, RULE_COMMANDS, lambda by: {"event": self._desk.silence(name, given, by)}, actor
+        )
 
     async def delete_silence(self, request: Request) -> Answer:
         actor = self._operator(request)
         _parameters(request)
-        return _told({"event": await self._do(lambda: self._desk.end_silence(request.arguments[0], actor))})
+        body, name = await self._body(request, MOST_BODY), request.arguments[0]
+        return await self._change(
+            request, body, RULE_COMMANDS, lambda by: {"event": self._desk.end_silence(name, by)}, actor
+        )
 
     async def _listed(self, request: Request, name: str, desk: Callable[[Asked], Page], *filters: str) -> Answer:
         """A page of a list, and the address of the next."""
@@ -168,14 +183,33 @@ class AlertingApi:
             raise _too_large(most)
         return body
 
-    async def _form(self, request: Request, form: type[B]) -> B:
-        body = await self._body(request, MOST_BODY)
-        try:
-            return msgspec.json.decode(body or b"{}", type=form)
-        except msgspec.ValidationError as error:
-            raise Fault(422, "INVALID_BODY", str(error), [("$", str(error))]) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Fault(400, "MALFORMED_JSON", f"the body is not JSON: {error}", [("$", str(error))]) from None
+    async def _change(
+        self, request: Request, body: bytes, topic: str, change: Callable[[By], Mapping[str, Any]], actor: str
+    ) -> Answer:
+        """What became of a command; of one with an Idempotency-Key that came before, what became of it then."""
+        key = self._retries.key(request)
+        if key is None:
+            return _told(await self._do(lambda: change(By(actor))))
+
+        async def decide(command_id: str) -> Answer:
+            return replace(_told(await self._do(lambda: change(By(actor, command_id)))), headers=[])  # none are kept
+
+        answer = await self._retries.decided(request, key, body, Commanded(topic, decide))
+        return replace(answer, headers=[*answer.headers, NO_STORE])
+
+
+def _form(body: bytes, form: type[msgspec.Struct]) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = msgspec.to_builtins(msgspec.json.decode(body or b"{}", type=form))
+    except msgspec.ValidationError as error:
+        raise Fault(422, "INVALID_BODY", str(error), [("$", str(error))]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Fault(400, "MALFORMED_JSON", f"the body is not JSON: {error}", [("$", str(error))]) from None
+    return found
+
+
+def _changed(events: list[Json]) -> Mapping[str, Any]:
+    return {"changed": any(one["event"] != "RuleUnchanged" for one in events), "events": events}
 
 
 def _too_large(most: int) -> Fault:
@@ -183,7 +217,7 @@ def _too_large(most: int) -> Fault:
 
 
 def _told(document: object) -> Answer:
-    return Answer(_encoder.encode(document), headers=[(b"cache-control", b"no-store")])
+    return Answer(_encoder.encode(document), headers=[NO_STORE])
 
 
 def _parameters(request: Request, *names: str) -> Mapping[str, str]:

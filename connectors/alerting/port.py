@@ -41,6 +41,15 @@ class RuleChange:
 
 
 @dataclass(frozen=True, slots=True)
+class By:
+    """Whose command it is. `command_id`: the command is this one, which may have come before; then what was decided of it is
+    told again. None: it is a new one."""
+
+    actor: str
+    command_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """So many things of a list, behind the one with the key `after`; None: from the first on."""
 
@@ -67,10 +76,10 @@ class AlertingDesk(Protocol):
     def history(self, rule_id: str, asked: Asked) -> Page:
         """The oldest first. Raises NotThere."""
 
-    def apply(self, change: RuleChange, actor: str) -> list[Json]:
+    def apply(self, change: RuleChange, by: By) -> list[Json]:
         """Raises Wrong, NotAllowed."""
 
-    def disable(self, rule_id: str, mode: str | None, comment: str | None, actor: str) -> list[Json]:
+    def disable(self, rule_id: str, mode: str | None, comment: str | None, by: By) -> list[Json]:
         """Raises NotAllowed."""
 
     def backtest(self, document: bytes, begins: str, ends: str) -> Json:
@@ -86,16 +95,16 @@ class AlertingDesk(Protocol):
     def alert(self, alert_id: str) -> Json:
         """With all its events and their positions. Raises NotThere."""
 
-    def tell(self, what: str, alert_id: str, given: Mapping[str, Any], actor: str) -> Json:
+    def tell(self, what: str, alert_id: str, given: Mapping[str, Any], by: By) -> Json:
         """`what` is ack, silence, unsilence or comment. Raises NotThere, NotAllowed, Wrong."""
 
     def silences(self, asked: Asked) -> Page:
         """By id."""
 
-    def silence(self, silence_id: str, given: Mapping[str, Any], actor: str) -> Json:
+    def silence(self, silence_id: str, given: Mapping[str, Any], by: By) -> Json:
         """Raises Wrong, NotAllowed."""
 
-    def end_silence(self, silence_id: str, actor: str) -> Json:
+    def end_silence(self, silence_id: str, by: By) -> Json:
         """Raises NotAllowed."""
 
     def close(self) -> None: ...

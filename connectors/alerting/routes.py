@@ -6,21 +6,23 @@ from connectors.alerting.api import FILTERS, MODES, AlertingApi
 from connectors.alerting.paging import MOST, USUAL
 from connectors.http.problems import problem
 from connectors.http.request import Answering, Route
-from connectors.ingress.openapi import path_parameter, ref
+from connectors.ingress.openapi import IDEMPOTENCY_KEY, REPLAYED, path_parameter, ref
 
 Schema = dict[str, Any]
 NO_BODY: Schema = {}
 FAULTS = {
-    400: "The body is not JSON, a parameter is not understood, or the path is malformed.",
+    400: "The body is not JSON, a parameter or the idempotency key is not understood, or the path is malformed.",
     401: "No API key, or a wrong one.",
     403: "The caller is no administrator of the fleet.",
     404: "There is no such rule, version, alert or silence.",
     409: "Not from the state in which it is: another version, resolved, silenced or acknowledged already.",
     413: "The body is too large.",
     415: "An encoding that is not taken.",
-    422: "The rule or the body is not what it must be; `errors` names every place.",
+    422: "The rule or the body is not what it must be, `errors` names every place; or the idempotency key was used for "
+    "another request.",
     429: "Too much is under way: again after Retry-After seconds.",
-    503: "Nothing was decided in time, or the broker or registry is away: again after Retry-After seconds.",
+    503: "Nothing was decided in time, or the broker or registry is away: again after Retry-After seconds, with the same "
+    "idempotency key.",
 }
 ID = {"type": "string", "minLength": 1, "maxLength": 128}
 RULE_BODY = {
@@ -91,13 +93,15 @@ def _route(
     """`named`: the operation's name and what it does; `given`: the document that it answers with; `asked`: parameters."""
     name, summary = named
     method, _, path = place.partition(" ")
+    changes = method != "GET" and "{id}" in path
+    keyed, replayed = ((IDEMPOTENCY_KEY,), {"headers": REPLAYED}) if changes else ((), {})
     described: Schema = {
         "operationId": name,
         "summary": summary,
         "tags": ["alerting"],
-        "parameters": [*([path_parameter("id", "Its id.", ID)] if "{id}" in path else ()), *asked],
+        "parameters": [*([path_parameter("id", "Its id.", ID)] if "{id}" in path else ()), *asked, *keyed],
         "responses": {
-            "200": {"description": "Done.", "content": {"application/json": {"schema": ref(given)}}},
+            "200": {"description": "Done.", "content": {"application/json": {"schema": ref(given)}}} | replayed,
             **{
                 str(status): {"description": words, "content": {"application/problem+json": {"schema": ref("Problem")}}}
                 for status, words in FAULTS.items()

@@ -131,7 +131,7 @@ class Ingress:
         desk = self._outside.alerting
         if desk is None:
             return []
-        api = AlertingApi(access, self.bodies, desk)
+        api = AlertingApi(access, self.bodies, desk, self.retries)
         return [*alerting_routes(api), *prometheus_routes(PrometheusApi(api, desk))]
 
     def _registration(self, access: Access) -> Registration | None:

@@ -9,29 +9,40 @@ request comes again, and nothing twice.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
 
 from connectors.cluster import Cluster, cleanup_policy
 from connectors.http.request import Answer, Fault, Request
 from connectors.ingress.deliveries import Deliveries, Outcomes, Plan
-from connectors.ingress.delivery import RETRY_AFTER, SWEEP_SECONDS, Wait, broker_away, overloaded
+from connectors.ingress.delivery import SWEEP_SECONDS, Wait, broker_away, overloaded
 from connectors.ingress.idempotency_key import fingerprint, idempotency_key, name_digest, request_name
 from connectors.ingress.identifiers import EventIds
 from connectors.ingress.known_ends import KnownEnds
-from connectors.ingress.lookup import look_up, mark_of
+from connectors.ingress.lookup import look_up
 from connectors.ingress.request_log import NOTHING, RequestLog, remember
 from connectors.ingress.request_memory import Done, RequestMemory, Unfinished
 from connectors.ingress.rest_writer import BUSY, NotWritten, Pending, Record, Written
+from connectors.ingress.retry_answers import in_time, marked, replayed, retrieved, under_way
 from connectors.ports import Away, LogReader
-from connectors.traces import MARK, Tracer
+from connectors.traces import Tracer
 
 log = logging.getLogger(__name__)
 
 Planning = Callable[[], Awaitable[Plan]]
 """Makes the plan of a request, or raises a Fault; called only where something may have to be written."""
+
+
+class Commanded(NamedTuple):
+    """A request that is a command on `topic`. `decide` gives it an id, and makes the answer of what was decided; raises a
+    Fault, with 503 where that is not known yet."""
+
+    topic: str
+    decide: Callable[[str], Awaitable[Answer]]
+
+
 GRACE = 2 * SWEEP_SECONDS  # so that what ends at the deadline is told as it ended
-REPLAYED = (b"idempotent-replayed", b"true")
 
 
 class Retries:
@@ -80,6 +91,8 @@ class Retries:
         Raises:
             Away: the broker does not answer.
         """
+        for entry in self._interrupted():
+            entry.interrupted = bool(entry.starts)  # of a command who decides knows what became of it
         interrupted = self._interrupted()
         if interrupted:
             topics = {entry.topic for entry in interrupted}
@@ -115,6 +128,16 @@ class Retries:
             Fault: what `plan` raises; 422 the key was used for another request; 409 the log no longer says what was
                 written; 503 it is not answered by the deadline, or nothing could be written.
         """
+        return await self._once(request, key, body, lambda entry: self._carried_out(entry, plan))
+
+    async def decided(self, request: Request, key: str, body: bytes, command: Commanded) -> Answer:
+        """As `once`, of a request that is one command, which others decide. What was refused has changed nothing: its key
+        is free."""
+        return await self._once(request, key, body, lambda entry: self._decided(entry, command))
+
+    async def _once(
+        self, request: Request, key: str, body: bytes, carry_out: Callable[[Unfinished], Coroutine[Any, Any, Answer]]
+    ) -> Answer:
         if not self._open:
             raise Fault(503, "NOT_READY", "the ingress is starting and has not read the log yet", retry_after=1)
         name, same = request_name(self._name_of(request.caller), key), fingerprint(request, body)
@@ -126,21 +149,21 @@ class Retries:
             raise Fault(422, "IDEMPOTENCY_KEY_REUSED", message, [("header Idempotency-Key", message)])
         if isinstance(known, Done):
             self.replayed += 1
-            return _replayed(known.answer)
+            return replayed(known.answer)
         if known is not None and known.unknowable:
             detail = "this request was interrupted, and the log can no longer say what it had written by then"
             raise Fault(409, "OUTCOME_UNKNOWN", detail)
         first = known is None or (known.task is None and not known.complete)
         entry = known or Unfinished(name, self._ids.next()[1], same, _now())
         if entry.task is None:
-            entry.task = asyncio.create_task(self._carried_out(entry, plan))
-            entry.task.add_done_callback(_retrieved)
+            entry.task = asyncio.create_task(carry_out(entry))
+            entry.task.add_done_callback(retrieved)
             self.remembered.put(name_digest(name), entry, _now())
-        answer = await _in_time(entry.task, until)
+        answer = await in_time(entry.task, until)
         if first:
             return answer
         self.replayed += 1
-        return _replayed(answer)
+        return replayed(answer)
 
     async def _known(self, name: str, until: float) -> Done | Unfinished | None:
         digest = name_digest(name)
@@ -150,7 +173,7 @@ class Retries:
         try:
             await asyncio.wait_for(self._looked_up.wait(), until - time.monotonic())
         except TimeoutError:
-            raise _under_way("what a crash left of it is being looked up") from None
+            raise under_way("what a crash left of it is being looked up") from None
         return self.remembered.find(digest, _now())
 
     async def _carried_out(self, entry: Unfinished, planning: Planning) -> Answer:
@@ -174,6 +197,23 @@ class Retries:
             elif not entry.written:
                 self._forget(entry)
 
+    async def _decided(self, entry: Unfinished, command: Commanded) -> Answer:
+        """The command's id is the request's: who decides knows it when it comes again."""
+        resumed = entry.durable
+        try:
+            if not entry.durable:
+                entry.topic, entry.records = command.topic, 1
+                await self._note_begin(entry)
+            answer = await command.decide(entry.request_id)
+            self._final(entry, answer, resumed)
+            return answer
+        except Fault as fault:
+            if not entry.durable or fault.status != HTTPStatus.SERVICE_UNAVAILABLE:  # else it may be decided later
+                self._forget(entry)
+            raise
+        finally:
+            entry.task = None
+
     async def _begin(self, entry: Unfinished, plan: Plan) -> None:
         """Tell the log before a record is written: after that, a crash leaves no record that can't be found.
 
@@ -185,6 +225,9 @@ class Retries:
             entry.starts = await self._ends.of(plan.topic, plan.partitions)
         except Away as away:
             raise broker_away(str(away)) from None
+        await self._note_begin(entry)
+
+    async def _note_begin(self, entry: Unfinished) -> None:
         self.remembered.put(name_digest(entry.name), entry, _now())  # its size is known now
         wait = Wait()
         noted = self._deliveries.writer.send(self._log.began(entry), 1, wait)
@@ -202,8 +245,8 @@ class Retries:
         wait = Wait()
         sent: list[Pending | NotWritten | None] = []
         for place, record in enumerate(plan.records):
-            marked = _marked(record, entry.request_id, place)
-            sent.append(None if place in entry.written else self._deliveries.send(marked, plan, wait))
+            one = marked(record, entry.request_id, place)
+            sent.append(None if place in entry.written else self._deliveries.send(one, plan, wait))
         plan.records = ()
         await wait.ended()
         outcomes = [entry.written[place] if one is None else self._deliveries.told(one) for place, one in enumerate(sent)]
@@ -212,8 +255,10 @@ class Retries:
 
     def _settle(self, entry: Unfinished, outcomes: Outcomes, answer: Answer, resumed: bool) -> None:
         """An answer is for good when records were written and no other may be by trying again."""
-        if not entry.written or any(isinstance(one, NotWritten) and one.retriable for one in outcomes):
-            return
+        if entry.written and not any(isinstance(one, NotWritten) and one.retriable for one in outcomes):
+            self._final(entry, answer, resumed)
+
+    def _final(self, entry: Unfinished, answer: Answer, resumed: bool) -> None:
         if resumed:
             self.resumed += 1
         else:
@@ -233,12 +278,6 @@ class Retries:
         self._deliveries.writer.send(record, 1, Wait())
 
 
-def _marked(record: Record | NotWritten, request_id: str, place: int) -> Record | NotWritten:
-    if isinstance(record, NotWritten):
-        return record
-    return record._replace(headers=[*record.headers, (MARK, mark_of(request_id, place))])
-
-
 def _looked_up(make_tracer: Callable[[], Tracer], interrupted: Sequence[Unfinished], compacted: dict[str, bool]) -> None:
     tracer = make_tracer()
     try:
@@ -249,27 +288,3 @@ def _looked_up(make_tracer: Callable[[], Tracer], interrupted: Sequence[Unfinish
 
 def _now() -> int:
     return time.time_ns() // 1000
-
-
-def _replayed(answer: Answer) -> Answer:
-    return replace(answer, headers=[*answer.headers, REPLAYED])
-
-
-async def _in_time(task: asyncio.Task[Answer], until: float) -> Answer:
-    """What a task returns or raises; it goes on when that takes too long."""
-    await asyncio.wait({task}, timeout=max(0.0, until - time.monotonic()))
-    if not task.done():
-        raise _under_way("the broker has not acknowledged all of it")
-    return task.result()
-
-
-def _under_way(why: str) -> Fault:
-    detail = f"the request is under way, {why}: send it again with the same key"
-    return Fault(503, "REQUEST_UNDER_WAY", detail, retry_after=RETRY_AFTER)
-
-
-def _retrieved(task: asyncio.Task[Answer]) -> None:
-    """Whoever waited may be gone: a bug is logged all the same."""
-    error = None if task.cancelled() else task.exception()
-    if error is not None and not isinstance(error, Fault):
-        log.error("a request with an idempotency key failed", exc_info=error)

@@ -7,11 +7,12 @@ from threading import Lock
 from typing import Any
 from uuid import uuid4
 
+from connectors.alerting.port import By
 from connectors.command_writer import CommandWriter
 from connectors.kafka_tail import KafkaTail
 from connectors.ports import LogReader
 from infra import compose
-from infra.alerting.asking import TOPICS, Asking, Unknown
+from infra.alerting.asking import TOPICS, Asking, Refused, Unknown
 from infra.alerting.standing import Placed, Standing
 from infra.deciders import codecs
 from infra.settings import Settings
@@ -20,13 +21,15 @@ from schemas.alert_messages import (
     ALERTS,
     AcknowledgeAlert,
     AlertCommand,
+    AlertCommandRefused,
+    AlertCommandRepeated,
     AlertEvent,
     CommentAlert,
     SilenceAlert,
     UnsilenceAlert,
 )
 from schemas.log import TopicPartition
-from schemas.messages import Event, Messages
+from schemas.messages import Command, Event, Messages
 from schemas.rule_messages import (
     RULE_EVENTS,
     ApplyRules,
@@ -34,7 +37,9 @@ from schemas.rule_messages import (
     DisableRule,
     EndSilence,
     Matcher,
+    RuleCommandRepeated,
     RuleMode,
+    RuleRefused,
     WantedRule,
 )
 from schemas.rules.document import Rule, canonical
@@ -42,6 +47,7 @@ from streams.alerts import listing as alert_listing
 from streams.rulebook import listing as rule_listing
 
 FOREVER = 2**62
+MOST_EVENTS = 200  # that answer one command
 MOST_OVER = 10_000
 """Alerts that are over, of which a desk knows without reading the log anew: the newest."""
 
@@ -92,7 +98,7 @@ class Desk:
         return standing.at(TopicPartition(RULE_EVENTS, 0), offsets)
 
     def apply(
-        self, rules: Sequence[Rule], mode: RuleMode, actor: str, expected: Sequence[int | None] | None = None
+        self, rules: Sequence[Rule], mode: RuleMode, by: By, expected: Sequence[int | None] | None = None
     ) -> list[Event]:
         """All of them, or none. `expected`: the newest version of each that is known."""
         versions = expected or [None] * len(rules)
@@ -100,28 +106,26 @@ class Desk:
             WantedRule(rule_id=rule.id, document=canonical(rule).decode(), expected_version=version)
             for rule, version in zip(rules, versions, strict=True)
         ]
-        return self._ask().ask(ApplyRules(**_head(actor), mode=mode, rules=tuple(wanted)))
+        return self._answers(ApplyRules(**_head(by), mode=mode, rules=tuple(wanted)))
 
-    def disable(self, rule_id: str, mode: RuleMode | None, comment: str | None, actor: str) -> list[Event]:
-        return self._ask().ask(DisableRule(**_head(actor), rule_id=rule_id, mode=mode, comment=comment))
+    def disable(self, rule_id: str, mode: RuleMode | None, comment: str | None, by: By) -> list[Event]:
+        return self._answers(DisableRule(**_head(by), rule_id=rule_id, mode=mode, comment=comment))
 
-    def silence(
-        self, silence_id: str, matchers: Sequence[Matcher], times: tuple[int, int], comment: str, actor: str
-    ) -> Event:
+    def silence(self, silence_id: str, matchers: Sequence[Matcher], times: tuple[int, int], comment: str, by: By) -> Event:
         """`times`: from when until when, in microseconds."""
         starts, ends = times
         command = CreateSilence(
-            **_head(actor),
+            **_head(by),
             silence_id=silence_id,
             matchers=tuple(matchers),
             starts_at=starts,
             ends_at=ends,
             comment=comment,
         )
-        return self._ask().ask(command)[0]
+        return self._answers(command)[0]
 
-    def end_silence(self, silence_id: str, comment: str | None, actor: str) -> Event:
-        return self._ask().ask(EndSilence(**_head(actor), silence_id=silence_id, comment=comment))[0]
+    def end_silence(self, silence_id: str, comment: str | None, by: By) -> Event:
+        return self._answers(EndSilence(**_head(by), silence_id=silence_id, comment=comment))[0]
 
     # --- alerts -------------------------------------------------------------------------------------------------------
 
@@ -162,27 +166,41 @@ class Desk:
             raise Unknown(f"there is no alert {alert_id}" if not ids else f"{len(ids)} alerts begin with {alert_id}")
         return found
 
-    def acknowledge(self, alert_id: str, comment: str | None, actor: str) -> AlertEvent:
-        return self._one(AcknowledgeAlert(**self._about(alert_id, actor), comment=comment))
+    def acknowledge(self, alert_id: str, comment: str | None, by: By) -> AlertEvent:
+        return self._one(AcknowledgeAlert(**self._about(alert_id, by), comment=comment))
 
-    def silence_alert(self, alert_id: str, until: int | None, comment: str | None, actor: str) -> AlertEvent:
-        return self._one(SilenceAlert(**self._about(alert_id, actor), until=until, comment=comment))
+    def silence_alert(self, alert_id: str, until: int | None, comment: str | None, by: By) -> AlertEvent:
+        return self._one(SilenceAlert(**self._about(alert_id, by), until=until, comment=comment))
 
-    def unsilence_alert(self, alert_id: str, comment: str | None, actor: str) -> AlertEvent:
-        return self._one(UnsilenceAlert(**self._about(alert_id, actor), comment=comment))
+    def unsilence_alert(self, alert_id: str, comment: str | None, by: By) -> AlertEvent:
+        return self._one(UnsilenceAlert(**self._about(alert_id, by), comment=comment))
 
-    def comment(self, alert_id: str, comment: str, actor: str) -> AlertEvent:
-        return self._one(CommentAlert(**self._about(alert_id, actor), comment=comment))
+    def comment(self, alert_id: str, comment: str, by: By) -> AlertEvent:
+        return self._one(CommentAlert(**self._about(alert_id, by), comment=comment))
 
     def _one(self, command: AlertCommand) -> AlertEvent:
-        event = self._ask().ask(command)[0]
+        event = self._answers(command)[0]
         assert isinstance(event, AlertEvent)
         return event
 
-    def _about(self, alert_id: str, actor: str) -> dict[str, Any]:
+    def _answers(self, command: Command) -> list[Event]:
+        """The events that answer a command; of one that came before, those that did then."""
+        events = self._ask().ask(command)
+        match events[-1]:
+            case RuleCommandRepeated(answer_offset=offset):
+                first = max(0, offset - MOST_EVENTS)
+                placed = self._of_rules().at(TopicPartition(RULE_EVENTS, 0), range(first, offset + 1))
+                events = [one.event for one in placed if one.event.command_id == command.command_id]
+            case AlertCommandRepeated(answer_event_id=event_id):
+                events = [placed.event for placed in self._events(ALERTS) if placed.event.event_id == event_id]
+        if isinstance(refusal := events[-1], RuleRefused | AlertCommandRefused):
+            raise Refused(refusal)
+        return events
+
+    def _about(self, alert_id: str, by: By) -> dict[str, Any]:
         event = self.alert_events(alert_id)[0].event
         assert isinstance(event, AlertEvent)
-        return {**_head(actor), "alert_id": event.alert_id, "home_key": event.home_key}
+        return {**_head(by), "alert_id": event.alert_id, "home_key": event.home_key}
 
     # --- the log ------------------------------------------------------------------------------------------------------
 
@@ -253,7 +271,12 @@ def _take_alert(alerts: alert_listing.Alerts, placed: Placed) -> None:
     alerts.take(placed.event, (placed.source.partition, placed.offset))
 
 
-def _head(actor: str) -> dict[str, Any]:
+def _head(by: By) -> dict[str, Any]:
     """What every command begins with."""
-    identity = str(uuid4())
-    return {"command_id": identity, "correlation_id": identity, "issued_at": time.time_ns() // 1000, "actor": actor[:160]}
+    identity = by.command_id or str(uuid4())
+    return {
+        "command_id": identity,
+        "correlation_id": identity,
+        "issued_at": time.time_ns() // 1000,
+        "actor": by.actor[:160],
+    }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from connectors.alerting.paging import page
-from connectors.alerting.port import Asked, Json, NotAllowed, NotThere, Page, RuleChange, Wrong
+from connectors.alerting.port import Asked, By, Json, NotAllowed, NotThere, Page, RuleChange, Wrong
 from connectors.ports import Busy
 from infra.alerting import telling
 from infra.alerting.asking import Invalid, Refused, Unknown
@@ -59,17 +59,17 @@ class Service:
         known = {f"{one.offset:020}": one for one in _asked(lambda: self._desk().history(rule_id))}
         return _page(known, asked, lambda one: {**telling.rule_event(one.event), "position": one.place})
 
-    def apply(self, change: RuleChange, actor: str) -> list[Json]:
+    def apply(self, change: RuleChange, by: By) -> list[Json]:
         rule = self._read(change.document)
         if rule.id != change.rule_id:
             raise Wrong(f"id: {rule.id} is not {change.rule_id}, which the path says")
         mode: RuleMode = "shadow" if change.mode == "shadow" else "live"
-        events = _asked(lambda: self._desk().apply([rule], mode, actor, [change.expected]))
+        events = _asked(lambda: self._desk().apply([rule], mode, by, [change.expected]))
         return [telling.rule_event(event) for event in events]
 
-    def disable(self, rule_id: str, mode: str | None, comment: str | None, actor: str) -> list[Json]:
+    def disable(self, rule_id: str, mode: str | None, comment: str | None, by: By) -> list[Json]:
         which: RuleMode | None = None if mode is None else "shadow" if mode == "shadow" else "live"
-        events = _asked(lambda: self._desk().disable(rule_id, which, comment or None, actor))
+        events = _asked(lambda: self._desk().disable(rule_id, which, comment or None, by))
         return [telling.rule_event(event) for event in events]
 
     def backtest(self, document: bytes, begins: str, ends: str) -> Json:
@@ -124,13 +124,13 @@ class Service:
         ]
         return {**telling.alert(found), "events": events}
 
-    def tell(self, what: str, alert_id: str, given: Mapping[str, Any], actor: str) -> Json:
+    def tell(self, what: str, alert_id: str, given: Mapping[str, Any], by: By) -> Json:
         desk, comment = self._desk(), given.get("comment") or None
         asked: Mapping[str, Callable[[], AlertEvent]] = {
-            "ack": lambda: desk.acknowledge(alert_id, comment, actor),
-            "silence": lambda: desk.silence_alert(alert_id, _time(given.get("until")), comment, actor),
-            "unsilence": lambda: desk.unsilence_alert(alert_id, comment, actor),
-            "comment": lambda: desk.comment(alert_id, comment or "", actor),
+            "ack": lambda: desk.acknowledge(alert_id, comment, by),
+            "silence": lambda: desk.silence_alert(alert_id, _time(given.get("until")), comment, by),
+            "unsilence": lambda: desk.unsilence_alert(alert_id, comment, by),
+            "comment": lambda: desk.comment(alert_id, comment or "", by),
         }
         return telling.alert_event(_asked(asked[what]))
 
@@ -138,14 +138,14 @@ class Service:
         now = time.time_ns() // 1000
         return _page(self._desk().rules().silences, asked, lambda one: telling.silence_standing(one, now))
 
-    def silence(self, silence_id: str, given: Mapping[str, Any], actor: str) -> Json:
+    def silence(self, silence_id: str, given: Mapping[str, Any], by: By) -> Json:
         matchers = [msgspec.convert(one, Matcher) for one in given["matchers"]]
         starts, ends = _time(given.get("starts_at")) or time.time_ns() // 1000, _time(given["ends_at"]) or 0
-        event = _asked(lambda: self._desk().silence(silence_id, matchers, (starts, ends), given["comment"], actor))
+        event = _asked(lambda: self._desk().silence(silence_id, matchers, (starts, ends), given["comment"], by))
         return telling.rule_event(event)
 
-    def end_silence(self, silence_id: str, actor: str) -> Json:
-        return telling.rule_event(_asked(lambda: self._desk().end_silence(silence_id, None, actor)))
+    def end_silence(self, silence_id: str, by: By) -> Json:
+        return telling.rule_event(_asked(lambda: self._desk().end_silence(silence_id, None, by)))
 
     def close(self) -> None:
         with self._lock:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer
@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer
 from infra import compose, rules
 from infra.bench.bare_transactions import BARE, at_end, create_topic, forward
 from infra.bench.report import Figures
+from infra.bench.transport import cpu_seconds
 from infra.settings import Settings
 from infra.stack.harness import running_stack
 from schemas.alert_messages import ALERTS, AlertFired
@@ -149,17 +150,18 @@ def run(seconds: float, rate_warm_up: float = 5.0) -> dict[str, Any]:
         feed = Feed(stack.settings)
         hot = _apply(stack.settings, codecs, feed, fired)
         feed.run(rate_warm_up)
-        ours, rate = _measured(stack.settings, feed, ALERTS, fired, seconds / 2)
+        watched = _Watched(stack.settings, feed, stack.pid("worker-0"))
+        ours = watched.measured(ALERTS, fired, seconds / 2)
         stack.stop("worker-0")
-        with _bare(stack.settings.kafka):
+        with _bare(stack.settings.kafka) as pid:
             feed.run(rate_warm_up)
-            bare, _ = _measured(stack.settings, feed, BARE, _named, seconds / 2)
-    return figures(ours, bare, rate, hot)
+            bare = _Watched(stack.settings, feed, pid).measured(BARE, _named, seconds / 2)
+    return figures(ours, bare, hot)
 
 
 @contextmanager
-def _bare(servers: str) -> Iterator[None]:
-    """The bare process runs, and reads."""
+def _bare(servers: str) -> Iterator[int]:
+    """The bare process runs, and reads: its id."""
     create_topic(servers)
     spawn = get_context("spawn")
     ready, stop = spawn.Event(), spawn.Event()
@@ -168,7 +170,8 @@ def _bare(servers: str) -> Iterator[None]:
     try:
         if not ready.wait(START_SECONDS):
             raise RuntimeError("the bare process did not begin to read")
-        yield
+        assert process.pid is not None
+        yield process.pid
     finally:
         stop.set()
         process.join(START_SECONDS)
@@ -179,21 +182,39 @@ def _named(value: bytes) -> tuple[int, int]:
     return int(partition), int(offset)
 
 
-def _measured(
-    settings: Settings, feed: Feed, topic: str, cause: Callable[[bytes], tuple[int, int] | None], seconds: float
-) -> tuple[list[float], float]:
-    """Milliseconds, and the rate at which was written."""
-    heard = Heard(settings, topic, cause)
-    feed.acknowledged.clear()
-    rate = feed.run(seconds)
-    until = time.monotonic() + REST_SECONDS
-    while feed.acknowledged.keys() - heard.at.keys() and time.monotonic() < until:
-        time.sleep(0.05)
-    heard.close()
-    missing = feed.acknowledged.keys() - heard.at.keys()
-    if missing or not feed.acknowledged:
-        raise RuntimeError(f"{topic}: of {len(feed.acknowledged)} readings {len(missing)} had no consequence")
-    return sorted(1e3 * (heard.at[one] - at) for one, at in feed.acknowledged.items()), rate
+class Measured(NamedTuple):
+    """Milliseconds, ascending; readings/s that were written meanwhile, and the processor time (of a core) that it took."""
+
+    milliseconds: list[float]
+    rate: float
+    processor: float
+
+
+class _Watched(NamedTuple):
+    """What is measured: a process, and what it is fed with."""
+
+    settings: Settings
+    feed: Feed
+    pid: int
+
+    def measured(self, topic: str, cause: Callable[[bytes], tuple[int, int] | None], seconds: float) -> Measured:
+        """
+        Raises:
+            RuntimeError: what should have come of a reading has not.
+        """
+        heard, feed = Heard(self.settings, topic, cause), self.feed
+        feed.acknowledged.clear()
+        began, spent = time.monotonic(), cpu_seconds(self.pid)
+        rate = feed.run(seconds)
+        spent = (cpu_seconds(self.pid) - spent) / (time.monotonic() - began)
+        until = time.monotonic() + REST_SECONDS
+        while feed.acknowledged.keys() - heard.at.keys() and time.monotonic() < until:
+            time.sleep(0.05)
+        heard.close()
+        missing = feed.acknowledged.keys() - heard.at.keys()
+        if missing or not feed.acknowledged:
+            raise RuntimeError(f"{topic}: of {len(feed.acknowledged)} readings {len(missing)} had no consequence")
+        return Measured(sorted(1e3 * (heard.at[one] - at) for one, at in feed.acknowledged.items()), rate, spent)
 
 
 def _apply(settings: Settings, codecs: rules.Codecs, feed: Feed, fired: Callable[[bytes], tuple[int, int] | None]) -> float:
@@ -225,22 +246,24 @@ def _firsts(heard: Heard) -> dict[int, float]:
     return found
 
 
-def figures(ours: list[float], bare: list[float], rate: float, hot: float) -> dict[str, Any]:
-    """What milliseconds, sorted, come to."""
+def figures(ours: Measured, bare: Measured, hot: float) -> dict[str, Any]:
+    """What was measured, as the bench's figures. `hot`: seconds."""
     return Figures(
         bench="rules-live",
         unit="ms (p99)",
-        ours=_quantile(ours, 0.99),
-        peers={"bare transaction": _quantile(bare, 0.99)},
+        ours=_quantile(ours.milliseconds, 0.99),
+        peers={"bare transaction": _quantile(bare.milliseconds, 0.99)},
         limits={"500 ms": TARGET_MILLISECONDS},
         targets={"500 ms": 1.0},
         smaller_is_better=True,
         about=ABOUT,
         detail={
-            "records_per_second": round(rate),
-            "alerts": len(ours),
-            "p50_ms": round(_quantile(ours, 0.5), 1),
-            "bare_p50_ms": round(_quantile(bare, 0.5), 1),
+            "records_per_second": round(ours.rate),
+            "alerts": len(ours.milliseconds),
+            "p50_ms": round(_quantile(ours.milliseconds, 0.5), 1),
+            "bare_p50_ms": round(_quantile(bare.milliseconds, 0.5), 1),
+            "processor_of_the_worker": round(ours.processor, 2),
+            "processor_of_the_bare_process": round(bare.processor, 2),
             "seconds_until_a_rule_fires_in_all_partitions": round(hot, 2),
         },
     ).result()

@@ -2,9 +2,13 @@
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from infra.cli.command import Run, fail
 from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from connectors.alerting.port import By
 
 
 def answered(run: Run) -> Run:
@@ -39,11 +43,12 @@ def with_json(*commands: argparse.ArgumentParser) -> None:
         command.add_argument("--json", action="store_true", help="print JSON")
 
 
-def actor() -> str:
+def actor() -> "By":
     """Who gives a command here."""
+    from connectors.alerting.port import By
     from infra.drift import operator
 
-    return operator()
+    return By(operator())
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

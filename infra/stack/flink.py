@@ -75,8 +75,8 @@ def prepare(settings: Settings) -> None:
 
 
 def configuration(settings: Settings) -> dict[str, str]:
-    """Flink's settings. The cluster listens on the host of the stack only, on trends_port and the next four ports; on the two
-    after them it answers Prometheus, wherever that is."""
+    """Flink's settings. The cluster listens on the host of the stack only, on trends_port and the next four ports; for
+    Prometheus it answers on the two after them, on all addresses of the machine."""
     rest, jobs, blobs, tasks, data = range(settings.trends_port, settings.trends_port + 5)
     python = str(environment(settings) / "bin" / "python")
     return {

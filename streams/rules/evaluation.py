@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from streams.rules.carried import Windows
 from streams.rules.compiled import CompiledMeasure, CompiledRule
 from streams.rules.dtypes import DTYPES
 from streams.rules.plan import Plan, Worked, of_part, where
 from streams.rules.ports import AT, KEY, RECEIVED, Failed
-from streams.rules.windows import Bools, Layout, Windows, late, layout
+from streams.rules.windows import Bools, Layout, late, layout
 
 LateOf = Mapping[str, tuple[pl.Series | None, pl.Series | None]]
 

@@ -9,11 +9,11 @@ import polars as pl
 from schemas.contract import Contract
 from schemas.rules.inputs import METRIC_COLUMN
 from schemas.rules.reading import BadRule, read
+from streams.rules.carried import Windows
 from streams.rules.compiled import CompiledRule, compile_rule
 from streams.rules.counting import Counter
 from streams.rules.evaluation import RuleSet
 from streams.rules.ports import Input, RuleFailed, Timing, Verdicts
-from streams.rules.windows import Windows
 
 
 class RuleEvaluator:

@@ -14,11 +14,12 @@ import polars as pl
 
 from schemas.rules import dialect
 from schemas.rules.expression import Call
+from streams.rules.carried import Windows
 from streams.rules.columnar import columnar
 from streams.rules.compiled import CompiledRule, Part
 from streams.rules.distance import metres
 from streams.rules.ports import Failed
-from streams.rules.windows import Asked, Bools, Floats, Layout, Windows, compute, keep
+from streams.rules.windows import Asked, Bools, Floats, Layout, compute, keep
 
 NOT_CARRIED = (dialect.DISTANCE, dialect.ABSENT_FOR)
 _EVERY_ROW = ""

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
+from streams.rules.carried import Windows
 from streams.rules.evaluation import fitted, relevant, said
 from streams.rules.evaluator import RuleEvaluator
 from streams.rules.plan import Plan
 from streams.rules.ports import AT, KEY, RECEIVED, Evaluator, Failed, RuleFailed, Verdicts
-from streams.rules.windows import Bools, Windows, layout
+from streams.rules.windows import Bools, layout
 
 
 class Sharing:

@@ -9,7 +9,6 @@ the newest `MOST_READINGS`; only what a later row's window can hold is kept.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -96,14 +95,18 @@ def keep(kept: Kept, layout: Layout, series: _Sorted, valid: Bools, horizon: int
 
 
 def _sorted(kept: Mapping[str, Readings], layout: Layout, values: Floats, valid: Bools) -> _Sorted:
+    before = [kept.get(device) for device in layout.devices]
+    sizes = np.array([0 if readings is None else len(readings.at) for readings in before], np.int64)
+    there = [readings for readings in before if readings is not None and len(readings.at)]
+    then, held = _joined([one.at for one in there], np.int64), _joined([one.values for one in there], np.float64)
+    by_device = np.argsort(layout.codes, kind="stable")
+    if _in_order(layout, by_device, then, sizes):
+        return _appended(layout, values, valid, by_device, (then, held, sizes))
     count = len(layout.at)
-    before = [(code, kept[device]) for code, device in enumerate(layout.devices) if device in kept]
-    sizes = [len(readings.at) for _, readings in before]
-    codes = np.concatenate((np.repeat(np.array([code for code, _ in before], np.int64), sizes), layout.codes))
-    at = np.concatenate((*(readings.at for _, readings in before), layout.at))
-    all_values = np.concatenate((*(readings.values for _, readings in before), values))
-    rows = np.concatenate((np.full(sum(sizes), -1, np.int64), np.arange(count)))
-    element = np.concatenate((np.ones(sum(sizes), bool), valid))
+    codes = np.concatenate((np.repeat(np.arange(len(sizes)), sizes), layout.codes))
+    at, all_values = np.concatenate((then, layout.at)), np.concatenate((held, values))
+    rows = np.concatenate((np.full(len(then), -1, np.int64), np.arange(count)))
+    element = np.concatenate((np.ones(len(then), bool), valid))
     order = np.lexsort((at, codes))  # stable: of one time what came first stays first
     codes, at, all_values, rows, element = codes[order], at[order], all_values[order], rows[order], element[order]
     latest = np.maximum.accumulate(codes * (count + 1) + rows + 1) % (count + 1)
@@ -117,6 +120,39 @@ def _sorted(kept: Mapping[str, Readings], layout: Layout, values: Floats, valid:
         np.cumsum(element)[from_frame],
         (latest > rows + 1)[from_frame],
     )
+
+
+def _joined(parts: Sequence[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros(0, kind)
+
+
+def _in_order(layout: Layout, by_device: Ints, then: Ints, sizes: Ints) -> bool:
+    """Whether each device's rows come one after the other in time, and after what is kept of it: nearly always."""
+    of, at = layout.codes[by_device], layout.at[by_device]
+    first = np.append(True, of[1:] != of[:-1])[: len(of)]
+    newest = np.full(len(sizes), -(2**62), np.int64)
+    newest[sizes > 0] = then[np.cumsum(sizes)[sizes > 0] - 1]
+    before = np.where(first, newest[of], np.append(0, at[:-1])[: len(at)])
+    return bool((before <= at).all())
+
+
+def _appended(layout: Layout, values: Floats, valid: Bools, by_device: Ints, known: tuple[Ints, Floats, Ints]) -> _Sorted:
+    """As `_sorted`, where each device's rows stand behind what is kept of it: sorting all of that again would cost as much
+    as the windows are long. `known`: times and values, device by device, and how many each has."""
+    then, held, sizes = known
+    of, there = layout.codes[by_device], valid[by_device]
+    more = np.bincount(of[there], minlength=len(sizes))
+    starts = np.cumsum(sizes + more) - (sizes + more)
+    kept_at = np.arange(len(then)) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
+    counted = np.cumsum(there) - (np.cumsum(more) - more)[of]  # of the device's readings, up to each row
+    ends = starts[of] + sizes[of] + counted
+    total = len(then) + int(more.sum())
+    at, all_values, rows = np.empty(total, np.int64), np.empty(total), np.full(total, -1, np.int64)
+    at[kept_at], all_values[kept_at] = then, held
+    mine, added = ends[there] - 1, by_device[there]
+    at[mine], all_values[mine], rows[mine] = layout.at[added], values[added], added
+    codes = np.repeat(np.arange(len(sizes)), sizes + more)
+    return _Sorted(codes, at, all_values, rows, by_device, ends, np.zeros(len(by_device), bool))
 
 
 def _starts(series: _Sorted, codes: Ints, since: Ints, devices: int) -> Ints:
@@ -196,63 +232,6 @@ def _reduced(function: np.ufunc, values: Floats, starts: Ints, ends: Ints) -> Fl
     with np.errstate(invalid="ignore", over="ignore"):
         found: Floats = function.reduceat(np.append(values, 0.0), places)[::2]
     return found
-
-
-class _Stored(msgspec.Struct, array_like=True):
-    at: bytes
-    values: bytes
-    seen: int
-
-
-class _All(msgspec.Struct, array_like=True):
-    series: dict[str, dict[str, _Stored]]
-    newest: dict[str, dict[str, int]]
-
-
-class Windows:
-    """All that the rules of one input carry from frame to frame, in one partition: series by their names, and for each set
-    of columns the newest event time of each device."""
-
-    def __init__(self) -> None:
-        self.series: dict[str, Kept] = {}
-        self.newest: dict[str, dict[str, int]] = {}
-
-    def encoded(self) -> bytes:
-        """Equal states give equal bytes."""
-        series = {
-            name: {
-                device: _Stored(each.at.astype("<i8").tobytes(), each.values.astype("<f8").tobytes(), each.seen)
-                for device, each in kept.items()
-            }
-            for name, kept in self.series.items()
-        }
-        return msgspec.msgpack.encode(_All(series, self.newest), order="deterministic")
-
-    @classmethod
-    def decoded(cls, data: bytes) -> "Windows":
-        """
-        Raises:
-            msgspec.DecodeError: these are no bytes of `encoded`.
-        """
-        stored, made = msgspec.msgpack.decode(data, type=_All), cls()
-        made.newest = stored.newest
-        made.series = {
-            name: {
-                device: Readings(
-                    np.frombuffer(each.at, "<i8").astype(np.int64),
-                    np.frombuffer(each.values, "<f8").astype(np.float64),
-                    each.seen,
-                )
-                for device, each in kept.items()
-            }
-            for name, kept in stored.series.items()
-        }
-        return made
-
-    def forget(self, series: Iterable[str], newest: Iterable[str]) -> None:
-        """Let go of all but these."""
-        self.series = {name: self.series[name] for name in series if name in self.series}
-        self.newest = {name: self.newest[name] for name in newest if name in self.newest}
 
 
 def layout(keys: pl.Series, at: pl.Series, received: pl.Series) -> Layout:

@@ -106,7 +106,9 @@ def test_the_job_goes_on_from_a_savepoint(engine: Stack, stack: Stack, cluster: 
     assert trends.keep(stack.settings, cluster) is None  # it is not wanted
     topic.write(stack, topic.readings(1300, 1350))
     origin = trends.begin(stack.settings)[1]
-    assert savepoint and origin and origin.rpartition("/")[2] == savepoint.rpartition("/")[2]
+    assert savepoint is not None
+    assert origin is not None
+    assert origin.rpartition("/")[2] == savepoint.rpartition("/")[2]
     equal(stack, PARTS + topic.readings(1300, 1350))
 
 

@@ -205,6 +205,22 @@ def test_kills_lose_no_alert_and_double_none(stack: Stack, bench: Bench, story: 
     assert len({event.event_id for event in events}) == len(events) > 100
 
 
+def test_a_broker_that_stands_still_stops_no_rule(stack: Stack, bench: Bench) -> None:
+    """librdkafka may stay disconnected for good from one that stood still while it was asked something."""
+    source = random.Random(5301)
+    for _ in range(2):
+        for _ in range(200):
+            bench.read(source.choice(DEVICES), source.choice([20.0, 120.0]))
+        assert bench.producer.flush(30) == 0
+        stack.kill("broker", signal.SIGSTOP)
+        time.sleep(7.0)
+        stack.kill("broker", signal.SIGCONT)
+        bench.producer = bench.new_producer()
+    bench.read(DEVICES[0], 20.0)
+    assert bench.producer.flush(30) == 0
+    until_told(bench, 120.0)
+
+
 def test_a_back_test_and_why_of_a_stack_s_past_say_what_was_live(stack: Stack, bench: Bench, story: dict[str, int]) -> None:
     """The same rule over the same time, from the log alone: byte for byte the same incidents."""
     rule, begins, ends = read(HOT), story["begins"], time.time_ns() // 1000

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from connectors.alerting.paging import page
-from connectors.alerting.port import Asked, Json, Page, RuleChange
+from connectors.alerting.port import Asked, By, Json, Page, RuleChange
 from infra.alerting import telling
 from schemas.rule_messages import RULE_EVENTS
 from streams.alerts.listing import listed as alerts_listed
@@ -26,6 +26,7 @@ class FakeDesk:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
+        self.commands: list[str | None] = []
         self.fault: Exception | None = None
         self.book = rules_listed(rule_book().events)
         on = Stage()
@@ -56,12 +57,13 @@ class FakeDesk:
             [{"event": "RuleApplied", "at": "2026-01-01T00:00:00Z", "actor": "owner", "position": f"{RULE_EVENTS}/0/1"}]
         )
 
-    def apply(self, change: RuleChange, actor: str) -> list[Json]:
-        self._asked("apply", change, actor)
+    def apply(self, change: RuleChange, by: By) -> list[Json]:
+        self.commands.append(by.command_id)
+        self._asked("apply", change, by.actor)
         return [{"event": "RuleApplied", "rule_id": change.rule_id}]
 
-    def disable(self, rule_id: str, mode: str | None, comment: str | None, actor: str) -> list[Json]:
-        self._asked("disable", rule_id, mode, comment, actor)
+    def disable(self, rule_id: str, mode: str | None, comment: str | None, by: By) -> list[Json]:
+        self._asked("disable", rule_id, mode, comment, by.actor)
         return [{"event": "RuleUnchanged"}]
 
     def backtest(self, document: bytes, begins: str, ends: str) -> Json:
@@ -82,20 +84,21 @@ class FakeDesk:
         (one,) = self.alert_listed.values()
         return {**telling.alert(one), "events": []}
 
-    def tell(self, what: str, alert_id: str, given: Mapping[str, Any], actor: str) -> Json:
-        self._asked("tell", what, alert_id, dict(given), actor)
+    def tell(self, what: str, alert_id: str, given: Mapping[str, Any], by: By) -> Json:
+        self.commands.append(by.command_id)
+        self._asked("tell", what, alert_id, dict(given), by.actor)
         return {"event": "AlertAcknowledged"}
 
     def silences(self, asked: Asked) -> Page:
         self._asked("silences", asked)
         return Page([telling.silence_standing(one, one.starts_at) for one in self.book.silences.values()])
 
-    def silence(self, silence_id: str, given: Mapping[str, Any], actor: str) -> Json:
-        self._asked("silence", silence_id, dict(given), actor)
+    def silence(self, silence_id: str, given: Mapping[str, Any], by: By) -> Json:
+        self._asked("silence", silence_id, dict(given), by.actor)
         return {"event": "SilenceCreated"}
 
-    def end_silence(self, silence_id: str, actor: str) -> Json:
-        self._asked("end_silence", silence_id, actor)
+    def end_silence(self, silence_id: str, by: By) -> Json:
+        self._asked("end_silence", silence_id, by.actor)
         return {"event": "SilenceEnded"}
 
     def close(self) -> None:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from schemas.contract import load
 from schemas.rules.document import Rule
+from streams.rules.carried import Windows
 from streams.rules.compiled import CompiledRule, compile_rule
 from streams.rules.evaluation import RuleSet
 from streams.rules.ports import AT, KEY, RECEIVED
-from streams.rules.windows import MOST_READINGS, Windows
+from streams.rules.windows import MOST_READINGS
 
 CONTRACT = load()
 SPAN = 10_000_000
