@@ -43,8 +43,8 @@ chaos: $(DEV) $(JARS)
 	$(BIN)/fleetlog chaos $(ARGS)
 	$(BIN)/python -m pytest tests/chaos/test_controls.py
 
-bench: $(DEV) $(JARS)
-	for name in carrier ingress rest sink decode memory registration transport authority decider ledger rebuild proof as-of rules; do $(BIN)/fleetlog bench $$name $(ARGS) || exit; done
+bench: $(DEV) $(JARS) $(FLINK)
+	for name in carrier ingress rest sink decode memory registration transport authority decider ledger rebuild proof as-of rules trends; do $(BIN)/fleetlog bench $$name $(ARGS) || exit; done
 
 lint: $(DEV)
 	$(BIN)/ruff check .

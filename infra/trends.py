@@ -64,6 +64,10 @@ class Cluster:
     def state(self, job: str) -> str:
         return str(self._asked("GET", f"/jobs/{job}")["state"])
 
+    def seconds(self, job: str) -> float:
+        """How long it has run, or ran."""
+        return float(self._asked("GET", f"/jobs/{job}")["duration"]) / 1000
+
     def checkpoints(self, job: str) -> dict[str, Any]:
         """Counts and the newest checkpoints, as Flink tells them."""
         found: dict[str, Any] = self._asked("GET", f"/jobs/{job}/checkpoints")
@@ -128,6 +132,10 @@ def _schema() -> dict[str, Any]:
     return dict(load().records["TrendComputed"].schema)
 
 
+def backfill_job(settings: Settings, span: jobs.Span) -> jobs.Job:
+    return jobs.backfill(_place(settings), _schema(), span)
+
+
 def backfill(settings: Settings, cluster: Cluster, span: jobs.Span) -> str:
     """Write the windows within `span` anew, from what the topic holds; returns the job's id when it has ended.
 
@@ -138,7 +146,7 @@ def backfill(settings: Settings, cluster: Cluster, span: jobs.Span) -> str:
     running = cluster.live(jobs.BACKFILL)
     if running is not None:
         raise Refused(f"a backfill runs already: {running.id}")
-    submitted = submit(settings, jobs.backfill(_place(settings), _schema(), span))
+    submitted = submit(settings, backfill_job(settings, span))
     while (state := cluster.state(submitted)) not in ENDED:
         time.sleep(0.5)
     if state != "FINISHED":

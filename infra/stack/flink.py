@@ -192,7 +192,7 @@ def services(settings: Settings) -> tuple[Service, Service]:
     metrics = f"-D{METRICS_PORT}={settings.trends_port + 5}", f"-D{METRICS_PORT}={settings.trends_port + 6}"
     manager = Service(
         name="flink-jobs",
-        command=command(settings, JOB_MANAGER, "320m", *conf, "--executionMode", "cluster", metrics[0]),
+        command=command(settings, JOB_MANAGER, "320m", *conf, metrics[0]),
         directory=folder(settings) / "jobs",
         environment=variables(settings),
         check=lambda: health.http_ok(settings.host, settings.trends_port, "/overview"),
