@@ -49,6 +49,14 @@ def add(commands: Commands) -> None:
         actions, "list", "the jobs of the cluster and their checkpoints", "fleetlog trends list --json", _list
     )
     listed.add_argument("--json", action="store_true", help="print JSON")
+    _add_backfill(actions)
+    stop = add_command(actions, "stop", "end the job; nothing is lost", "fleetlog trends stop --savepoint", _stop)
+    stop.add_argument(
+        "--savepoint", action="store_true", help="make a savepoint first, from which another version can go on"
+    )
+
+
+def _add_backfill(actions: Commands) -> None:
     backfill = add_command(
         actions,
         "backfill",
@@ -63,10 +71,6 @@ def add(commands: Commands) -> None:
             metavar="WHEN",
             help=f"only windows that {what} then, or {'after' if what == 'begin' else 'before'}",
         )
-    stop = add_command(actions, "stop", "end the job; nothing is lost", "fleetlog trends stop --savepoint", _stop)
-    stop.add_argument(
-        "--savepoint", action="store_true", help="make a savepoint first, from which another version can go on"
-    )
 
 
 def _up(options: argparse.Namespace, settings: Settings) -> int:
