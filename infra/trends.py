@@ -1,5 +1,6 @@
 """What is asked of the trends jobs: submit, list, stop. The cluster answers over Flink's REST API."""
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -102,7 +103,7 @@ class Cluster:
         except httpx.HTTPError as error:
             raise Away(f"Flink does not answer at {self._client.base_url}: {error or type(error).__name__}") from error
         if answer.is_error:
-            raise Refused(f"{method} {path}: {answer.status_code} {answer.text[:1000]}")
+            raise Refused(f"{method} {path}: {answer.status_code} {_told(answer.text)}")
         return answer.json() if answer.content else None
 
 
@@ -190,6 +191,14 @@ def _client(settings: Settings, command: list[str]) -> subprocess.CompletedProce
         )
     except subprocess.TimeoutExpired as error:
         raise Refused(f"the job could not be submitted in {SUBMIT_SECONDS:.0f} s") from error
+
+
+def _told(answer: str) -> str:
+    """What an answer of Flink's that is an error says: JSON with `errors`, which are stack traces, or plain text."""
+    try:
+        return causes("\n".join(json.loads(answer)["errors"]))
+    except (ValueError, KeyError, TypeError):
+        return answer[:1000]
 
 
 def causes(trace: str) -> str:

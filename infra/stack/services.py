@@ -163,6 +163,7 @@ def trends(settings: Settings) -> Service:
     return replace(
         _own(settings, "trends", "infra.cli.main", "trends", "keep"),
         check=lambda: flink.check_kept(settings, "trends"),
+        prepare=lambda: flink.wanted(settings, "trends").touch(),
         after=(*CONTRACT, "broker", "registry-front", "flink-tasks"),
         start_seconds=300.0,
     )
