@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from infra.cli import trends_show
 from infra.cli.command import Commands, add_command, add_group, fail, print_json
 from infra.settings import Settings
 
@@ -50,6 +51,7 @@ def add(commands: Commands) -> None:
     )
     listed.add_argument("--json", action="store_true", help="print JSON")
     _add_backfill(actions)
+    trends_show.add(actions)
     stop = add_command(actions, "stop", "end the job; nothing is lost", "fleetlog trends stop --savepoint", _stop)
     stop.add_argument(
         "--savepoint", action="store_true", help="make a savepoint first, from which another version can go on"
