@@ -10,14 +10,18 @@ import numpy as np
 import polars as pl
 
 from infra.simulator.journal import ACKNOWLEDGED, SENT, TOPICS, Boot, JournalError, Kind, runs
+from projections.catalogue import CATALOGUE
 from schemas.log import TopicPartition
 
 IDENTITY = ("kind", "boot", "sequence")
 POSITION = ("kind", "partition", "offset")
 
-LIFECYCLE = {"fleet.certificates": 64, "fleet.security-events": 65, "fleet.alerts": 66}
-"""Topics that no device writes to, numbered like the journal's."""
-KINDS: Mapping[str, int] = {**{topic: int(kind) for kind, topic in TOPICS.items()}, **LIFECYCLE}
+_OTHERS = sorted({topic for view in CATALOGUE for topic in view.topics} - {*TOPICS.values()})
+KINDS: Mapping[str, int] = {
+    **{topic: int(kind) for kind, topic in TOPICS.items()},
+    **{topic: number for number, topic in enumerate(_OTHERS, start=64)},
+}
+"""The journal's numbers, and others for the topics of views that no device writes to."""
 NAMES: Mapping[int, str] = {kind: topic for topic, kind in KINDS.items()}
 Bounds = Mapping[TopicPartition, tuple[int, int]]
 """Of each partition the first offset that the log keeps, and the one after its last."""

@@ -14,14 +14,14 @@ CONTRACT = contract.load()
 
 
 def framed(register: Callable[[str, Mapping[str, Any]], int], topic: str, name: str, values: Mapping[str, Any]) -> bytes:
-    """The first example of a record type with a new event id and with those of `values` that are its fields, as a record's
-    value on the log; `register` as of the port SchemaRegistry."""
+    """The first example of a record type as a record's value on the log, with those of `values` that are its fields, and a
+    new event id where it has one; `register` as of the port SchemaRegistry."""
     record, declared = CONTRACT.records[name], CONTRACT.topics[topic]
     example = json.loads(min((contract.HERE / "examples" / name).glob("*.json")).read_text("utf-8"))["values"]
     shapes = {part.name: part.shape for part in shape_of(record.schema).fields}
     plain = {field: _plain(shapes[field], value) for field, value in example.items()}
-    own = {field: value for field, value in values.items() if field in shapes}
-    body = encode(record, {**plain, "event_id": str(uuid4()), **own})
+    own = {field: value for field, value in {"event_id": str(uuid4()), **values}.items() if field in shapes}
+    body = encode(record, {**plain, **own})
     return prefix(register(declared.subject(record), record.schema)) + body
 
 

@@ -23,12 +23,13 @@ from streams.runner import Gap, Runner, writer
 from tests.infra.reconcile.world import ANY_BAD_RECORDS, POISON, store_of
 from tests.schemas.example_records import CONTRACT, framed
 
-EVENTS, LEDGER, SECURITY, LETTERS, ALERTS = (
+EVENTS, LEDGER, SECURITY, LETTERS, ALERTS, TRENDS = (
     "fleet.registration.events",
     "fleet.certificates",
     "fleet.security-events",
     "fleet.dead-letters",
     "fleet.alerts",
+    "fleet.trends",
 )
 ALERT = "01980000-0000-7000-8000-000000000001"
 VIEWS = tuple(view for view in CATALOGUE if view not in OF_UPLOADS)
@@ -40,7 +41,8 @@ class World:
     """Three devices: one registered and renewed, one revoked, one that failed; a claim spent; a security event."""
 
     def __init__(self) -> None:
-        self.log, self.registry = MemoryLog({EVENTS: 2, LEDGER: 1, SECURITY: 2, LETTERS: 1, ALERTS: 2}), MemoryRegistry()
+        topics = {EVENTS: 2, LEDGER: 1, SECURITY: 2, LETTERS: 1, ALERTS: 2, TRENDS: 2}
+        self.log, self.registry = MemoryLog(topics), MemoryRegistry()
         self.stores: dict[str, Any] = {view.name: store_of(view) for view in VIEWS}
         for store in self.stores.values():
             store.prepare(1)
@@ -56,6 +58,7 @@ class World:
         self.write(TopicPartition(SECURITY, 1), "SecurityEventRecorded", subject="hw-9")
         for name in ("AlertFired", "AlertCommented", "AlertResolved"):
             self.write(TopicPartition(ALERTS, 1), name, alert_id=ALERT, rule_id="hot")
+        self.write(TopicPartition(TRENDS, 1), "TrendComputed")
 
     def certificate(self, partition: int, serial: str, previous: str | None, **about: Any) -> None:
         leaf = {"serial": serial, "leaf_index": int(serial, 16), "previous_serial": previous, "key_hash": b"\1" * 32}
@@ -113,7 +116,7 @@ def test_where_all_is_well_it_is_exact(world: World) -> None:
     # A renewal touches two certificates' documents; a head that was signed touches none.
     assert present == {
         "registrations": 8, "registration_steps": 8, "certificates": 5, "certificate_log": 5, "security_events": 1,
-        "alerts": 3, "incidents": 3,
+        "alerts": 3, "incidents": 3, "trends": 1,
     }  # fmt: skip
     assert {"registrations", "certificates", "alerts"} == set(STATEMENTS) == set(OF_DOCUMENTS)
 
