@@ -1,5 +1,5 @@
 # make            set up: .venv with pinned packages, the fleetlog command, the Java artifacts of the local stack
-# make run        start everything and replay real sensor data; FOR=60s stops by itself and proves that nothing was lost
+# make run        start everything and replay real sensor data; FOR=60s stops by itself and proves that nothing was lost; TRENDS=1: with Flink
 # make test       every check and test, two files at a time: those without a stack, then those on real ones; ARGS="-k name" chooses
 # make chaos      kill processes at random for 30 rounds, reconcile after each; then catch a carrier that is wrong on purpose
 # make bench      measure, beside the peers
@@ -31,8 +31,8 @@ endef
 
 all: $(RUN) $(JARS)
 
-run: all
-	$(BIN)/fleetlog run $(if $(FOR),--for $(FOR))
+run: all $(if $(TRENDS),$(FLINK))
+	$(if $(TRENDS),FLEETLOG_TRENDS=1) $(BIN)/fleetlog run $(if $(FOR),--for $(FOR))
 
 test: $(DEV) $(JARS) $(CLIENTS) $(AUTHORITY) $(FLINK)
 	$(BIN)/fleetlog schema check
@@ -43,8 +43,8 @@ chaos: $(DEV) $(JARS)
 	$(BIN)/fleetlog chaos $(ARGS)
 	$(BIN)/python -m pytest tests/chaos/test_controls.py
 
-bench: $(DEV) $(JARS)
-	for name in carrier ingress rest sink decode memory registration transport authority decider ledger rebuild proof as-of rules; do $(BIN)/fleetlog bench $$name $(ARGS) || exit; done
+bench: $(DEV) $(JARS) $(FLINK)
+	for name in carrier ingress rest sink decode memory registration transport authority decider ledger rebuild proof as-of rules trends; do $(BIN)/fleetlog bench $$name $(ARGS) || exit; done
 
 lint: $(DEV)
 	$(BIN)/ruff check .

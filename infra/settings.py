@@ -71,7 +71,8 @@ class Settings:
     log_level: str = "INFO"
 
     # The trends jobs of Apache Flink (docs/trends.md), in processes of their own.
-    trends_port: int = 8181  # Flink's REST API; its other ports are the next four
+    trends: int = 0  # 1: they are part of the local stack; `make flink` installs what they need
+    trends_port: int = 8181  # Flink's REST API; its other ports are the next six
     trends_period: int = 60  # seconds of reception in a batch; divides an hour
     trends_state_hours: float = 3.0  # the sums of a window are kept so long after they last changed
     trends_heap_megabytes: int = 512  # of the task manager

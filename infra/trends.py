@@ -64,14 +64,23 @@ class Cluster:
     def state(self, job: str) -> str:
         return str(self._asked("GET", f"/jobs/{job}")["state"])
 
+    def seconds(self, job: str) -> float:
+        """How long it has run, or ran."""
+        return float(self._asked("GET", f"/jobs/{job}")["duration"]) / 1000
+
     def checkpoints(self, job: str) -> dict[str, Any]:
         """Counts and the newest checkpoints, as Flink tells them."""
         found: dict[str, Any] = self._asked("GET", f"/jobs/{job}/checkpoints")
         return found
 
-    def stop(self, job: str) -> str:
-        """Stop with a savepoint; returns where it is."""
-        asked = self._asked("POST", f"/jobs/{job}/stop", {"drain": False})
+    def failure(self, job: str) -> str:
+        """Why it last failed, in Flink's words; empty if it never did."""
+        entries = self._asked("GET", f"/jobs/{job}/exceptions")["exceptionHistory"]["entries"]
+        return causes(entries[0]["stacktrace"]) if entries else ""
+
+    def stop(self, job: str, savepoints: Path) -> str:
+        """Stop with a savepoint in a folder of that folder; returns where it is."""
+        asked = self._asked("POST", f"/jobs/{job}/stop", {"drain": False, "targetDirectory": savepoints.as_uri()})
         for _ in _until(STOP_SECONDS, f"the savepoint of {job}"):
             answer = self._asked("GET", f"/jobs/{job}/savepoints/{asked['request-id']}")
             if answer["status"]["id"] == "COMPLETED":
@@ -110,11 +119,39 @@ def _until(seconds: float, what: str) -> Iterator[None]:
     raise Away(f"waited {seconds:.0f} s for {what}")
 
 
-def job(settings: Settings, bounded: bool = False) -> jobs.Job:
+def job(settings: Settings) -> jobs.Job:
     """The trends job, for the broker and the registry of the settings."""
-    schema = load().records["TrendComputed"].schema
-    place = jobs.Place(settings.kafka, settings.registry, bounded)
-    return jobs.trends(place, schema, Pace(settings.trends_period), settings.trends_state_hours)
+    return jobs.trends(_place(settings), _schema(), Pace(settings.trends_period), settings.trends_state_hours)
+
+
+def _place(settings: Settings) -> jobs.Place:
+    return jobs.Place(settings.kafka, settings.registry)
+
+
+def _schema() -> dict[str, Any]:
+    return dict(load().records["TrendComputed"].schema)
+
+
+def backfill_job(settings: Settings, span: jobs.Span) -> jobs.Job:
+    return jobs.backfill(_place(settings), _schema(), span)
+
+
+def backfill(settings: Settings, cluster: Cluster, span: jobs.Span) -> str:
+    """Write the windows within `span` anew, from what the topic holds; returns the job's id when it has ended.
+
+    Raises:
+        Away: the cluster does not answer.
+        Refused: one runs already, it could not be submitted, or it failed.
+    """
+    running = cluster.live(jobs.BACKFILL)
+    if running is not None:
+        raise Refused(f"a backfill runs already: {running.id}")
+    submitted = submit(settings, backfill_job(settings, span))
+    while (state := cluster.state(submitted)) not in ENDED:
+        time.sleep(0.5)
+    if state != "FINISHED":
+        raise Refused(f"the backfill {submitted} is {state}: {cluster.failure(submitted)}")
+    return submitted
 
 
 def submit(settings: Settings, made: jobs.Job, origin: str | None = None) -> str:
@@ -136,7 +173,7 @@ def submit(settings: Settings, made: jobs.Job, origin: str | None = None) -> str
         [str(flink.environment(settings) / "bin" / "python"), str(RUN), str(file), settings.host, str(settings.trends_port)],
     )
     if done.returncode != 0:
-        raise Refused(f"the job could not be submitted:\n{(done.stdout + done.stderr)[-4000:]}")
+        raise Refused(f"the job could not be submitted: {causes(done.stderr)}")
     return done.stdout.split()[-1]
 
 
@@ -155,6 +192,13 @@ def _client(settings: Settings, command: list[str]) -> subprocess.CompletedProce
         raise Refused(f"the job could not be submitted in {SUBMIT_SECONDS:.0f} s") from error
 
 
+def causes(trace: str) -> str:
+    """The lines of a stack trace that say what happened, at most two."""
+    said = [line.strip() for line in trace.splitlines() if line.strip() and not line.lstrip().startswith(("at ", "..."))]
+    told = [line for line in said if line.startswith("Caused by:")] or said
+    return "; ".join(line.removeprefix("Caused by: ")[:500] for line in told[-2:])
+
+
 def newest_checkpoint(settings: Settings, job: str) -> str | None:
     """The newest checkpoint or savepoint of a job that is whole, whichever run made it; None where there is none."""
     made = [
@@ -163,11 +207,6 @@ def newest_checkpoint(settings: Settings, job: str) -> str | None:
     ]
     newest = max(made, key=lambda file: file.stat().st_mtime, default=None)
     return None if newest is None else newest.parent.as_uri()
-
-
-def wanted(settings: Settings, job: str) -> Path:
-    """The file that says that a job is to run: `submit` makes it, `stop` takes it away, `keep` goes by it."""
-    return flink.folder(settings) / f"{job}.wanted"
 
 
 def begin(settings: Settings, anew: bool = False) -> tuple[str, str | None]:
@@ -179,8 +218,28 @@ def begin(settings: Settings, anew: bool = False) -> tuple[str, str | None]:
     made = job(settings)
     origin = None if anew else newest_checkpoint(settings, made.name)
     submitted = submit(settings, made, origin)
-    wanted(settings, made.name).touch()
+    flink.wanted(settings, made.name).touch()
     return submitted, origin
+
+
+def end(settings: Settings, cluster: Cluster, savepoint: bool) -> str | None:
+    """Stop the trends job, and want it no longer; gives where the savepoint is, if one is asked for.
+
+    Raises:
+        Away, Refused: it goes on; or there is none.
+    """
+    running = cluster.live(jobs.NAME)
+    flink.wanted(settings, jobs.NAME).unlink(missing_ok=True)
+    if running is None:
+        raise Refused("no trends job runs")
+    try:
+        if savepoint:
+            return cluster.stop(running.id, flink.savepoints(settings, jobs.NAME))
+        cluster.cancel(running.id)
+    except (Away, Refused):
+        flink.wanted(settings, jobs.NAME).touch()
+        raise
+    return None
 
 
 def keep(settings: Settings, cluster: Cluster) -> str | None:
@@ -191,6 +250,6 @@ def keep(settings: Settings, cluster: Cluster) -> str | None:
         Away: the cluster does not answer.
         Refused, StackError: as submit.
     """
-    if not wanted(settings, jobs.NAME).exists() or cluster.live(jobs.NAME) is not None:
+    if not flink.wanted(settings, jobs.NAME).exists() or cluster.live(jobs.NAME) is not None:
         return None
     return begin(settings)[0]

@@ -26,6 +26,7 @@ TITLES = {
     "rules": "Rules: evaluation",
     "rules-live": "Rules: from a record to its alert",
     "rules-backtest": "Rules: a day tested in hindsight",
+    "trends": "Trends: windows on Flink",
     "rebuild": "Rebuild: log to a new version",
     "transport": "Transport: what TLS costs",
 }

@@ -113,6 +113,12 @@ def _rules_backtest(seconds: float) -> dict[str, Any]:
     return rules_backtest.run(seconds)
 
 
+def _trends(seconds: float) -> dict[str, Any]:
+    from infra.bench import trends
+
+    return trends.run(seconds)
+
+
 BENCHES: dict[str, tuple[Bench, float]] = {
     "carrier": (_carrier, 80.0),
     "proof": (_proof, 30.0),
@@ -131,6 +137,7 @@ BENCHES: dict[str, tuple[Bench, float]] = {
     "decider": (_decider, 10.0),
     "ledger": (_ledger, 20.0),
     "as-of": (_as_of, 30.0),
+    "trends": (_trends, 120.0),
 }
 """Each bench and the seconds that it measures by default; its set-up comes on top."""
 

@@ -18,7 +18,9 @@ LOGGING = Path(__file__).with_name("log4j2.xml")
 JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 CLIENT_HEAP = "256m"
-SLOTS = 2
+METRICS_PORT = "metrics.reporter.prometheus.port"
+SLOTS = 2  # of a job
+JOBS = 2  # at a time: the trends job and a backfill
 
 
 def environment(settings: Settings) -> Path:
@@ -73,7 +75,8 @@ def prepare(settings: Settings) -> None:
 
 
 def configuration(settings: Settings) -> dict[str, str]:
-    """Flink's settings. The cluster listens on the host of the stack only, on trends_port and the next four ports."""
+    """Flink's settings. The cluster listens on the host of the stack only, on trends_port and the next four ports; for
+    Prometheus it answers on the two after them, on all addresses of the machine."""
     rest, jobs, blobs, tasks, data = range(settings.trends_port, settings.trends_port + 5)
     python = str(environment(settings) / "bin" / "python")
     return {
@@ -88,11 +91,13 @@ def configuration(settings: Settings) -> dict[str, str]:
         "taskmanager.bind-host": settings.host,
         "taskmanager.rpc.port": str(tasks),
         "taskmanager.data.port": str(data),
-        "taskmanager.numberOfTaskSlots": str(SLOTS),
+        "taskmanager.numberOfTaskSlots": str(JOBS * SLOTS),
         "heartbeat.timeout": "20000",
         "heartbeat.interval": "4000",
         "python.client.executable": python,
         "python.executable": python,
+        "metrics.reporters": "prometheus",
+        "metrics.reporter.prometheus.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
         "env.java.opts.all": " ".join(_doors(settings)),
         **_memory(settings),
     }
@@ -107,7 +112,7 @@ def _memory(settings: Settings) -> dict[str, str]:
         "taskmanager.memory.task.off-heap.size": "64m",
         "taskmanager.memory.network.min": "64m",
         "taskmanager.memory.network.max": "64m",
-        "taskmanager.memory.managed.size": "64m",
+        "taskmanager.memory.managed.size": "128m",
         "taskmanager.memory.jvm-metaspace.size": "192m",
         "taskmanager.memory.jvm-overhead.min": "64m",
         "taskmanager.memory.jvm-overhead.max": "64m",
@@ -170,27 +175,39 @@ def own(settings: Settings) -> Settings:
     return replace(settings, data_dir=str(folder(settings)))
 
 
+def wanted(settings: Settings, job: str) -> Path:
+    """The file that says that a job is to run."""
+    return folder(settings) / f"{job}.wanted"
+
+
+def check_kept(settings: Settings, job: str) -> None:
+    """The job runs, or is not to run."""
+    if wanted(settings, job).exists():
+        health.flink_job(settings.host, settings.trends_port, job)
+
+
 def services(settings: Settings) -> tuple[Service, Service]:
     """The job manager and the task manager."""
     conf = ("--configDir", str(folder(settings) / "conf"))
+    metrics = f"-D{METRICS_PORT}={settings.trends_port + 5}", f"-D{METRICS_PORT}={settings.trends_port + 6}"
     manager = Service(
         name="flink-jobs",
-        command=command(settings, JOB_MANAGER, "320m", *conf, "--executionMode", "cluster"),
+        command=command(settings, JOB_MANAGER, "320m", *conf, metrics[0]),
         directory=folder(settings) / "jobs",
         environment=variables(settings),
         check=lambda: health.http_ok(settings.host, settings.trends_port, "/overview"),
-        ports=tuple(Port("trends_port", settings.trends_port + place) for place in range(3)),
+        ports=tuple(Port("trends_port", settings.trends_port + place) for place in (0, 1, 2, 5)),
         prepare=lambda: prepare(settings),
         start_seconds=120.0,
     )
     tasks = replace(
         manager,
         name="flink-tasks",
-        command=command(settings, TASK_MANAGER, f"{settings.trends_heap_megabytes}m", *conf),
+        command=command(settings, TASK_MANAGER, f"{settings.trends_heap_megabytes}m", *conf, metrics[1]),
         directory=folder(settings) / "tasks",
         check=lambda: health.flink_tasks(settings.host, settings.trends_port),
         after=("flink-jobs",),
-        ports=tuple(Port("trends_port", settings.trends_port + place) for place in (3, 4)),
+        ports=tuple(Port("trends_port", settings.trends_port + place) for place in (3, 4, 6)),
         prepare=None,
     )
     return manager, tasks

@@ -163,7 +163,7 @@ def running_beside(
 @contextmanager
 def free_settings(directory: Path, workers: int = 1, settings: Settings | None = None) -> Iterator[tuple[Settings, int]]:
     """`settings` with its data in `directory` and all ports free ones, kept until the end; and one more free port."""
-    with free_ports(19 + workers) as ports:
+    with free_ports(21 + workers) as ports:
         yield (
             replace(
                 settings or Settings(),

@@ -3,6 +3,7 @@
 import http.client
 import socket
 import struct
+from typing import Any
 
 from infra.stack.service import Unhealthy
 
@@ -84,11 +85,22 @@ def http_ok(host: str, port: int, path: str) -> None:
 
 def flink_tasks(host: str, port: int) -> None:
     """Flink's job manager, at its REST API, knows of a task manager that has registered."""
+    if not _of_flink(host, port, "/overview").get("taskmanagers"):
+        raise Unhealthy("flink: no task manager has registered")
+
+
+def flink_job(host: str, port: int, name: str) -> None:
+    """A job of that name runs."""
+    jobs = _of_flink(host, port, "/jobs/overview").get("jobs", [])
+    if not any(job["name"] == name and job["state"] == "RUNNING" for job in jobs):
+        raise Unhealthy(f"flink: the job {name} does not run")
+
+
+def _of_flink(host: str, port: int, path: str) -> dict[str, Any]:
     import httpx
 
     try:
-        answer = httpx.get(f"http://{host}:{port}/overview", timeout=SECONDS).raise_for_status().json()
+        found: dict[str, Any] = httpx.get(f"http://{host}:{port}{path}", timeout=SECONDS).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
         raise Unhealthy(f"flink: {error}") from error
-    if not answer.get("taskmanagers"):
-        raise Unhealthy("flink: no task manager has registered")
+    return found

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from infra.settings import Settings
-from infra.stack import broker, health, redis_server, registry
+from infra.stack import broker, flink, health, redis_server, registry
 from infra.stack.service import Port, Service, StackError
 
 STORES = ("broker", "redis", "clickhouse", "registry-front")
@@ -17,6 +17,7 @@ TOGETHER = {
     "registry": ["registry", "registry-front"],
     "authority": ["pki", "authority"],
     "ingress": ["pki", "ingress"],
+    "trends": ["flink-jobs", "flink-tasks", "trends"],
 }
 # Secrets, by the first part of a service's name: those that are not here get none.
 NEEDED = {
@@ -56,6 +57,9 @@ def plan(settings: Settings, only: Iterable[str] | None = None, registry_managem
         made[f"worker-{index}"] = partial(worker, settings, index)
     if settings.archiver:
         made["archiver"] = lambda: archiver(settings)
+    if settings.trends:
+        jobs, tasks = flink.services(settings)
+        made |= {"flink-jobs": lambda: jobs, "flink-tasks": lambda: tasks, "trends": lambda: trends(settings)}
     names = list(made) if only is None else _selected(list(made), only)
     services = {name: made[name]() for name in names}
     replaced = [name for name, service in services.items() if service is None]
@@ -151,6 +155,16 @@ def archiver(settings: Settings) -> Service:
         check=lambda: health.http_ok(settings.host, settings.archiver_metrics_port, "/health"),
         after=(*CONTRACT, *STORES),
         ports=(Port("archiver_metrics_port", settings.archiver_metrics_port),),
+    )
+
+
+def trends(settings: Settings) -> Service:
+    """What submits the job of Flink, and again when Flink has forgotten it."""
+    return replace(
+        _own(settings, "trends", "infra.cli.main", "trends", "keep"),
+        check=lambda: flink.check_kept(settings, "trends"),
+        after=(*CONTRACT, "broker", "registry-front", "flink-tasks"),
+        start_seconds=300.0,
     )
 
 

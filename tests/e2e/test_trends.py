@@ -5,12 +5,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import httpx
 import pytest
 
 from infra import trends
 from infra.settings import Settings
 from infra.stack import flink
 from infra.stack.harness import Stack, run_services
+from streams.trends.flink.job import Span
 from tests.e2e import trends_topic as topic
 from tests.shared_stack import SharedStack
 
@@ -71,6 +73,14 @@ def test_a_fast_clock_makes_no_other_device_late_and_what_is_no_number_is_counte
     assert sum(aside.values()) == unsound > 0
 
 
+def test_prometheus_is_told_how_the_job_does(engine: Stack, stack: Stack) -> None:
+    port = stack.settings.trends_port
+    jobs, tasks = (httpx.get(f"http://127.0.0.1:{port + place}/metrics", timeout=30).text for place in (5, 6))
+    assert "flink_jobmanager_job_lastCheckpointCompletedTimestamp{" in jobs
+    assert "flink_jobmanager_job_numRestarts{" in jobs
+    assert "records_lag_max{" in tasks
+
+
 def test_nothing_is_lost_or_doubled_when_the_task_manager_is_killed(engine: Stack, stack: Stack) -> None:
     topic.write(stack, topic.readings(900, 1000))
     engine.kill("flink-tasks")
@@ -89,6 +99,31 @@ def test_nothing_is_lost_or_doubled_when_the_job_manager_is_killed(
     assert trends.keep(stack.settings, cluster) is not None
     assert trends.keep(stack.settings, cluster) is None  # it runs
     equal(stack, PARTS)
+
+
+def test_the_job_goes_on_from_a_savepoint(engine: Stack, stack: Stack, cluster: trends.Cluster) -> None:
+    savepoint = trends.end(stack.settings, cluster, savepoint=True)
+    assert trends.keep(stack.settings, cluster) is None  # it is not wanted
+    topic.write(stack, topic.readings(1300, 1350))
+    origin = trends.begin(stack.settings)[1]
+    assert savepoint is not None
+    assert origin is not None
+    assert origin.rpartition("/")[2] == savepoint.rpartition("/")[2]
+    equal(stack, PARTS + topic.readings(1300, 1350))
+
+
+def test_a_backfill_writes_the_same_windows_once(engine: Stack, stack: Stack, cluster: trends.Cluster) -> None:
+    before = Counter(tuple(row.items()) for row in topic.written(stack))
+    since, until = topic.BEGIN - 2 * topic.HOUR, topic.BEGIN + topic.HOUR
+    trends.backfill(stack.settings, cluster, Span(since, until))
+    after = Counter(tuple(row.items()) for row in topic.written(stack))
+    assert before <= after
+    made = [dict(row) for row in (after - before).elements()]
+    every = topic.windows(PARTS + topic.readings(1300, 1350))
+    within = {key: row for key, row in every.items() if row["start"] >= since and row["end"] <= until}
+    assert 0 < len(within) < len(every)
+    assert len(made) == len(within)
+    assert topic.differences(topic.newest(made), within) == []
 
 
 PARTS = [

@@ -41,7 +41,7 @@ def readings(first: int, last: int) -> list[Reading]:
     made = []
     for number in range(first, last):
         received = BEGIN + number * 1_000_000
-        at, value = received - chance.randrange(2_000_000), 20 + chance.gauss(0, 1)
+        at, value = received - chance.randrange(2_000_000), 100_000 + chance.gauss(0, 1)
         if number % 3 == 2:
             at = received + 10**12
         elif number % 50 == 7:

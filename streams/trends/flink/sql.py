@@ -9,8 +9,9 @@ column, of min(at, received_at). What a batch brings for a window is added to wh
 processing), and the window is written again, with the next revision. A job over what a topic holds takes all of it as one
 batch.
 
-Sums are doubles: of values, and of seconds since the start of their window. The first and the last reading are the least and
-the greatest of texts that begin with the time.
+Sums are doubles: of seconds since the start of their window, and of values less a `centre`, so that the spread of a large
+value with small noise is not lost. Where centres differ, sums are moved to the first. The first and the last reading are the
+least and the greatest of texts that begin with the time.
 """
 
 from dataclasses import dataclass
@@ -41,25 +42,32 @@ class Pace:
 
 
 # `tick` is what batches go by. ALL_AT_ONCE: every record is of one moment, which is over when the topic is.
-AS_IT_COMES = "tick AS PROCTIME()"
-ALL_AT_ONCE = "tick AS TO_TIMESTAMP_LTZ(0, 3), WATERMARK FOR tick AS tick - INTERVAL '1' SECOND"
+AS_IT_COMES = "tick AS PROCTIME(), passed AS PROCTIME()"
+ALL_AT_ONCE = "passed AS PROCTIME(), tick AS TO_TIMESTAMP_LTZ(0, 3), WATERMARK FOR tick AS tick - INTERVAL '1' SECOND"
 
 # What is no number, absurd, or of a clock that was not set is counted in the minute of its reception, and adds nothing else.
-READINGS = f"""CREATE TEMPORARY VIEW readings AS
-SELECT device_id, metric, tick, received_at, sound, moment - MOD(moment, {MINUTE}) AS `minute`,
+SOUND = f"""CREATE TEMPORARY VIEW sound_readings AS
+SELECT device_id, metric, tick, passed, received_at, sound, moment - MOD(moment, {MINUTE}) AS `minute`,
   CASE WHEN sound THEN `value` END AS y,
   CASE WHEN sound THEN CAST(MOD(moment, {MINUTE}) AS DOUBLE) / 1e6 END AS x,
   CASE WHEN sound THEN LPAD(CAST(moment AS STRING), 16, '0') || CAST(`value` AS STRING) END AS moment_and_value
 FROM (SELECT *, CASE WHEN sound THEN LEAST(`at`, received_at) ELSE received_at END AS moment
-  FROM (SELECT t.device_id, t.tick, t.received_at, r.metric, r.`at`, r.`value`,
+  FROM (SELECT t.device_id, t.tick, t.passed, t.received_at, r.metric, r.`at`, r.`value`,
       ABS(r.`value`) <= {MOST_MAGNITUDE} AND r.`at` >= t.received_at - {OLDEST} AS sound
     FROM telemetry AS t CROSS JOIN UNNEST(t.readings) AS r (metric, `at`, `value`, unit)))"""
 
-NAMES = "n, late, set_aside, low, high, sy, syy, sx, sxx, sxy, head, tail, received_at"
+# The centre is the first value of its series, but for values that are much smaller: one absurd value must not spoil others.
+READINGS = """CREATE TEMPORARY VIEW readings AS SELECT *, y - centre AS d
+FROM (SELECT *, CASE WHEN sound AND ABS(first_y) > 2 * ABS(y) THEN 0e0 ELSE first_y END AS centre
+  FROM (SELECT *, FIRST_VALUE(y) OVER w AS first_y FROM sound_readings
+    WINDOW w AS (PARTITION BY device_id, metric ORDER BY passed ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)))"""
+
+# n: how many; sd, sdd, sx, sxx, sxd: sums of values and times and of their products; head, tail: the first and the last.
+NAMES = "n, late, set_aside, low, high, sd, sdd, sx, sxx, sxd, head, tail, received_at"
 OF_READINGS = f"""COUNT(y) AS n,
   SUM(CASE WHEN sound AND received_at - `minute` >= {MINUTE + LATE} THEN 1 ELSE 0 END) AS late,
-  SUM(CASE WHEN sound THEN 0 ELSE 1 END) AS set_aside, MIN(y) AS low, MAX(y) AS high, SUM(y) AS sy, SUM(y * y) AS syy,
-  SUM(x) AS sx, SUM(x * x) AS sxx, SUM(x * y) AS sxy, MIN(moment_and_value) AS head, MAX(moment_and_value) AS tail,
+  SUM(CASE WHEN sound THEN 0 ELSE 1 END) AS set_aside, MIN(y) AS low, MAX(y) AS high, SUM(d) AS sd, SUM(d * d) AS sdd,
+  SUM(x) AS sx, SUM(x * x) AS sxx, SUM(x * d) AS sxd, MIN(moment_and_value) AS head, MAX(moment_and_value) AS tail,
   MAX(received_at) AS received_at"""
 
 
@@ -70,8 +78,11 @@ def _added(over: str = "") -> str:
 
 
 # Sums of a minute become sums of an hour that holds it: times u become u + o.
-SHIFTED = """n, late, set_aside, low, high, sy, syy, sx + n * o AS sx, sxx + 2 * o * sx + n * o * o AS sxx,
-  sxy + o * sy AS sxy, head, tail, received_at"""
+SHIFTED = """centre, n, late, set_aside, low, high, sd, sdd, sx + n * o AS sx, sxx + 2 * o * sx + n * o * o AS sxx,
+  sxd + o * sd AS sxd, head, tail, received_at"""
+# Sums of values less a centre become those of values less the window's: values d become d + q.
+MOVED = """n, late, set_aside, low, high, sd + n * q AS sd, sdd + 2 * q * sd + n * q * q AS sdd, sx, sxx,
+  sxd + q * sx AS sxd, head, tail, received_at"""
 STEP, HOUR = 5 * MINUTE, 60 * MINUTE
 
 
@@ -97,33 +108,40 @@ def views(pace: Pace) -> tuple[str, ...]:
     """Statements that make the view `rows_of_trends` of a table `telemetry` (with TELEMETRY_COLUMNS)."""
     batch, batches = interval(pace.period), interval(5 * pace.period)
     so_far = "ORDER BY processed ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+    over = f"PARTITION BY device_id, metric, `window`, `start` {so_far}"
     return (
+        SOUND,
         READINGS,
-        f"""CREATE TEMPORARY VIEW minutes AS SELECT window_time AS batched, device_id, metric, `minute`, {OF_READINGS}
+        f"""CREATE TEMPORARY VIEW minutes AS
+SELECT window_time AS batched, device_id, metric, `minute`, centre, {OF_READINGS}
 FROM TABLE(TUMBLE(TABLE readings, DESCRIPTOR(tick), {batch}))
-GROUP BY window_start, window_end, window_time, device_id, metric, `minute`""",
+GROUP BY window_start, window_end, window_time, device_id, metric, `minute`, centre""",
         f"CREATE TEMPORARY VIEW minutes_in_hours AS {HOURS}",
         f"""CREATE TEMPORARY VIEW parts AS
-SELECT device_id, metric, '1m' AS `window`, `minute` AS `start`, {NAMES} FROM minutes
-UNION ALL SELECT device_id, metric, `window`, `start`, {_added()}
+SELECT device_id, metric, '1m' AS `window`, `minute` AS `start`, centre, {NAMES} FROM minutes
+UNION ALL SELECT device_id, metric, `window`, `start`, centre, {_added()}
 FROM TABLE(TUMBLE(TABLE minutes_in_hours, DESCRIPTOR(batched), {batches}))
-GROUP BY window_start, window_end, device_id, metric, `window`, `start`""",
-        f"""CREATE TEMPORARY VIEW sums AS SELECT device_id, metric, `window`, `start`, {_added(" OVER w")},
+GROUP BY window_start, window_end, device_id, metric, `window`, `start`, centre""",
+        f"""CREATE TEMPORARY VIEW moved AS
+SELECT device_id, metric, `window`, `start`, base, {MOVED}, PROCTIME() AS processed
+FROM (SELECT *, COALESCE(centre - base, 0e0) AS q
+  FROM (SELECT *, FIRST_VALUE(CASE WHEN n > 0 THEN centre END) OVER w AS base
+    FROM (SELECT *, PROCTIME() AS processed FROM parts) WINDOW w AS ({over})))""",
+        f"""CREATE TEMPORARY VIEW sums AS SELECT device_id, metric, `window`, `start`, base, {_added(" OVER w")},
   COUNT(*) OVER w - 1 AS revision
-FROM (SELECT *, PROCTIME() AS processed FROM parts)
-WINDOW w AS (PARTITION BY device_id, metric, `window`, `start` {so_far})""",
+FROM moved WINDOW w AS ({over})""",
         f"CREATE TEMPORARY VIEW rows_of_trends AS {ROWS}",
     )
 
 
 ROWS = f"""SELECT device_id, metric, `window`, `start`,
   `start` + CASE WHEN `window` = '1m' THEN {MINUTE} ELSE {HOUR} END AS `end`, n AS `count`, low, high,
-  CASE WHEN n > 0 THEN sy / n END AS mean,
-  CASE WHEN n > 1 AND low = high THEN 0e0 WHEN n > 1 THEN SQRT(GREATEST(n * syy - sy * sy, 0e0) / n / (n - 1)) END AS stddev,
+  CASE WHEN n > 0 THEN base + sd / n END AS mean,
+  CASE WHEN n > 1 AND low = high THEN 0e0 WHEN n > 1 THEN SQRT(GREATEST(n * sdd - sd * sd, 0e0) / n / (n - 1)) END AS stddev,
   CAST(SUBSTRING(head FROM 17) AS DOUBLE) AS `first`, CAST(SUBSTRING(tail FROM 17) AS DOUBLE) AS `last`,
-  CASE WHEN timed AND txx > 0 THEN (n * sxy - sx * sy) / txx END AS slope,
-  CASE WHEN timed AND low <> high AND txx > 0 AND n * syy - sy * sy > 0
-    THEN LEAST((n * sxy - sx * sy) * (n * sxy - sx * sy) / (txx * (n * syy - sy * sy)), 1e0) END AS r2,
+  CASE WHEN timed AND txx > 0 THEN (n * sxd - sx * sd) / txx END AS slope,
+  CASE WHEN timed AND low <> high AND txx > 0 AND n * sdd - sd * sd > 0
+    THEN LEAST((n * sxd - sx * sd) * (n * sxd - sx * sd) / (txx * (n * sdd - sd * sd)), 1e0) END AS r2,
   CAST(late AS BIGINT) AS late, CAST(set_aside AS BIGINT) AS set_aside, revision, received_at
 FROM (SELECT *, SUBSTRING(head FROM 1 FOR 16) <> SUBSTRING(tail FROM 1 FOR 16) AS timed, n * sxx - sx * sx AS txx
   FROM sums)"""

@@ -50,6 +50,17 @@ def test_the_archiver_can_be_left_out(settings: Settings) -> None:
         plan(replace(settings, archiver=0), ["archiver"])
 
 
+def test_flink_is_there_only_where_it_is_asked_for(settings: Settings) -> None:
+    with pytest.raises(StackError, match="the stack has no 'trends'"):
+        plan(settings, ["trends"])
+    asked = replace(settings, trends=1)
+    assert names(asked) == [*ALL, "flink-jobs", "flink-tasks", "trends"]
+    order = [{service.name for service in level} for level in levels(plan(asked, ["trends"]))]
+    assert order == [{"flink-jobs"}, {"flink-tasks"}, {"trends"}]
+    with pytest.raises(StackError, match="there is no PyFlink"):
+        plan(replace(asked, flink_environment="/nowhere"))
+
+
 def test_a_choice_keeps_the_order_and_knows_all_workers(settings: Settings) -> None:
     assert names(settings, ["workers", "broker"]) == ["broker", "worker-0", "worker-1"]
     with pytest.raises(StackError, match="the stack has no 'worker-2'"):

@@ -7,7 +7,7 @@ import pytest
 
 from projections.trends import TABLE
 from schemas.contract import load
-from streams.trends.flink.job import RESULT, Place, trends
+from streams.trends.flink.job import RESULT, Place, Span, backfill, trends
 from streams.trends.flink.sql import MINUTE, TRENDS_COLUMNS, Pace, interval
 
 SCHEMA = load().records["TrendComputed"].schema
@@ -65,9 +65,17 @@ def test_what_is_handed_to_flink() -> None:
     assert f"MOD(moment, {MINUTE})" in views[0]
 
 
-def test_a_bounded_job_ends_with_the_topic() -> None:
-    bounded = trends(Place("b:1", "http://registry:1", bounded=True), SCHEMA, Pace(), 3)
-    endless = trends(PLACE, SCHEMA, Pace(), 3)
-    assert "'scan.bounded.mode' = 'latest-offset'" in bounded.statements[0]
-    assert "scan.bounded.mode" not in endless.statements[0]
-    assert "WATERMARK FOR tick" in bounded.statements[0]
+def test_a_backfill_ends_with_the_topic_and_writes_the_windows_of_its_span() -> None:
+    made = backfill(PLACE, SCHEMA, Span(7_200_000_000, 10_800_000_000))
+    source, sink, insert = made.statements[0], made.statements[1], made.statements[-1]
+    assert "'scan.bounded.mode' = 'latest-offset'" in source
+    assert "'scan.startup.timestamp-millis' = '3600000'" in source  # an hour before
+    assert "WATERMARK FOR tick" in source
+    assert "'flink-trends-backfill'" in sink  # not to fence the transactions of the job that runs
+    assert insert.endswith("WHERE `start` >= 7200000000 AND `end` <= 10800000000")
+    whole = backfill(PLACE, SCHEMA, Span(0, 2**53)).statements[0]
+    assert "'scan.startup.mode' = 'earliest-offset'" in whole
+
+
+def test_the_job_that_runs_does_not_end() -> None:
+    assert "scan.bounded.mode" not in trends(PLACE, SCHEMA, Pace(), 3).statements[0]
