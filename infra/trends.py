@@ -17,7 +17,7 @@ from streams.trends.flink import job as jobs
 from streams.trends.flink.sql import Pace
 
 RUN = Path(jobs.__file__).with_name("run.py")
-SUBMIT_SECONDS = 180.0
+SUBMIT_SECONDS = 300.0
 STOP_SECONDS = 120.0
 ENDED = ("FINISHED", "CANCELED", "FAILED", "SUSPENDED")
 
