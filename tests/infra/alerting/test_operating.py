@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from confluent_kafka import Producer
 
-from connectors.alerting.port import NotAllowed, NotThere, RuleChange, Wrong
+from connectors.alerting.port import Asked, By, NotAllowed, NotThere, RuleChange, Wrong
 from infra import compose, deciders
 from infra.alerting.service import Service
 from infra.cli.main import parser
@@ -159,26 +159,26 @@ def test_the_same_over_http(stack: Stack) -> None:
     service = Service(stack.settings)
     try:
         rule = HOT.replace("hot", "served").encode()
-        (applied,) = service.apply(RuleChange("served", rule, "live", 0), "owner")
+        (applied,) = service.apply(RuleChange("served", rule, "live", 0), By("owner"))
         assert (applied["event"], applied["version"], applied["actor"]) == ("RuleApplied", 1, "owner")
         with pytest.raises(NotAllowed, match="version 1"):
-            service.apply(RuleChange("served", rule.replace(b"critical", b"info"), "live", 0), "owner")
+            service.apply(RuleChange("served", rule.replace(b"critical", b"info"), "live", 0), By("owner"))
         with pytest.raises(Wrong, match="which the path says"):
-            service.apply(RuleChange("other", rule, "live", None), "owner")
+            service.apply(RuleChange("other", rule, "live", None), By("owner"))
         with pytest.raises(Wrong, match="when: "):
-            service.apply(RuleChange("served", rule.replace(b"temperature", b"1 +"), "live", None), "owner")
+            service.apply(RuleChange("served", rule.replace(b"temperature", b"1 +"), "live", None), By("owner"))
         assert service.rule("served", None)["standing"][0]["state"] == "in_force"
-        assert [one["event"] for one in service.history("served")] == ["RuleApplied", "RuleRefused"]
-        assert service.disable("served", None, None, "owner")[0]["event"] == "RuleDisabled"
+        assert [one["event"] for one in service.history("served", Asked(100)).items] == ["RuleApplied", "RuleRefused"]
+        assert service.disable("served", None, None, By("owner"))[0]["event"] == "RuleDisabled"
         with pytest.raises(NotThere):
             service.rule("nothing", None)
         given = {"matchers": [{"name": "a", "match": "equal", "value": "b"}], "ends_at": "2100-01-01", "comment": "x"}
-        assert service.silence("over-http", given, "owner")["event"] == "SilenceCreated"
-        assert "over-http" in [one["silence_id"] for one in service.silences()]
+        assert service.silence("over-http", given, By("owner"))["event"] == "SilenceCreated"
+        assert "over-http" in [one["silence_id"] for one in service.silences(Asked(100)).items]
         with pytest.raises(Wrong, match="silence_id"):
-            service.silence("no/such/id", given, "owner")
+            service.silence("no/such/id", given, By("owner"))
         with pytest.raises(NotThere):
-            service.tell("ack", "ffff", {}, "owner")
+            service.tell("ack", "ffff", {}, By("owner"))
     finally:
         service.close()
 
