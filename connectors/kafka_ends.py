@@ -8,7 +8,10 @@ from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from connectors.kafka_log import answer
+from connectors.ports import Away
 from schemas.log import TopicPartition
+
+log = logging.getLogger(__name__)
 
 
 class KafkaEnds:
@@ -16,16 +19,14 @@ class KafkaEnds:
 
     def __init__(self, bootstrap_servers: str, timeout: float = 10.0) -> None:
         self._timeout = timeout
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap_servers,
-                "group.id": f"fleetlog-ends-{uuid4()}",  # librdkafka wants one; nothing is ever committed
-                "enable.auto.commit": False,
-                "isolation.level": "read_uncommitted",
-                "reconnect.backoff.max.ms": 1000,
-            },
-            logger=logging.getLogger(__name__),
-        )
+        self._options = {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": f"fleetlog-ends-{uuid4()}",  # librdkafka wants one; nothing is ever committed
+            "enable.auto.commit": False,
+            "isolation.level": "read_uncommitted",
+            "reconnect.backoff.max.ms": 1000,
+        }
+        self._consumer: Consumer | None = None
 
     def end_of(self, source: TopicPartition) -> int:
         """The offset that the next record will get.
@@ -33,8 +34,14 @@ class KafkaEnds:
         Raises:
             Away: the broker does not answer.
         """
-        _, high = answer(lambda: self._consumer.get_watermark_offsets(KafkaPartition(*source), self._timeout))
+        consumer = self._consumer = self._consumer or Consumer(self._options, logger=log)
+        try:
+            _, high = answer(lambda: consumer.get_watermark_offsets(KafkaPartition(*source), self._timeout))
+        except Away:
+            self._consumer = None  # it may never get over a broker that stood still: see connectors.kafka_questions
+            raise
         return int(high)
 
     def close(self) -> None:
-        self._consumer.close()
+        if self._consumer is not None:
+            self._consumer.close()

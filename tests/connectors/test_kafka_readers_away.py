@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from connectors import kafka_log, kafka_pages
+from connectors import kafka_ends, kafka_log, kafka_pages
+from connectors.kafka_ends import KafkaEnds
 from connectors.kafka_log import KafkaLog
 from connectors.kafka_pages import KafkaPages
 from connectors.ports import Away
@@ -84,6 +85,18 @@ def test_a_log_reader_that_hears_of_no_record_takes_another_client(monkeypatch: 
         read(log)
     assert log.bounds(["fleet.telemetry"]) == {SOURCE: (2, 5)}
     assert not made
+
+
+def test_a_silent_client_for_ends_gives_way_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [FakeConsumer(KafkaError._TIMED_OUT), good := FakeConsumer(None)]
+    monkeypatch.setattr(kafka_ends, "Consumer", lambda options, logger: made.pop(0))
+    ends = KafkaEnds("nowhere:1")
+    with pytest.raises(Away):
+        ends.end_of(SOURCE)
+    assert ends.end_of(SOURCE) == ends.end_of(SOURCE) == 5
+    assert not made
+    ends.close()
+    assert good.closed
 
 
 def test_a_silent_client_for_pages_gives_way_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
