@@ -190,6 +190,25 @@ def test_a_long_stream_takes_no_more_memory(stack: Stack, cluster: str) -> None:
     assert resident(pid) - before < 8_000_000
 
 
+def until_written(stack: Stack, stream: Stream, sent: Iterator[int]) -> int:
+    """Send until records are written again, and end the stream; returns how many were sent."""
+    until = time.monotonic() + 60
+    try:
+        while stream.results[-1][0] != 200:
+            assert time.monotonic() < until, stream.messages[-1]
+            stream.send(next(sent) * 500, 500)
+            time.sleep(0.2)
+        stream.finish()
+    except ConnectionError:  # its client has never come back to the broker: an ingress that sees that begins anew
+        assert "does not get back to a broker that is there" in stack.log("ingress").read_text()
+        stack.wait_healthy("ingress", 60)
+        return next(sent) * 500
+    total = next(sent) * 500
+    assert len(stream.results) == total
+    assert stack.restarts("ingress") == 0
+    return total
+
+
 def test_a_broker_that_stops_in_the_middle_loses_nothing_silently(stack: Stack, cluster: str, consumer: Consumer) -> None:
     stream = Stream(stack, cluster, "numbers")
     sent, stopped = count(), time.monotonic()
@@ -205,21 +224,7 @@ def test_a_broker_that_stops_in_the_middle_loses_nothing_silently(stack: Stack, 
     finally:
         stack.kill("broker", signal.SIGCONT)
     stack.wait_healthy("broker", 60)
-    until = time.monotonic() + 60
-    try:
-        while stream.results[-1][0] != 200:
-            assert time.monotonic() < until, stream.messages[-1]
-            stream.send(next(sent) * 500, 500)
-            time.sleep(0.2)
-        stream.finish()
-    except ConnectionError:  # its client has never come back to the broker: an ingress that sees that begins anew
-        assert "does not get back to a broker that is there" in stack.log("ingress").read_text()
-        stack.wait_healthy("ingress", 60)
-        total = next(sent) * 500
-    else:
-        total = next(sent) * 500
-        assert len(stream.results) == total
-        assert stack.restarts("ingress") == 0
+    total = until_written(stack, stream, sent)
     refused = {number for number, (code, _, _) in enumerate(stream.results) if code != 200}
     assert refused
     assert {stream.results[number][0] for number in refused} <= {50003, 42901}
