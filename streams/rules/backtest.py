@@ -17,6 +17,7 @@ from schemas.rule_messages import RuleApplied, SilenceCreated, SilenceEnded
 from streams.rules.cuts import RULES, Cut, Span, in_order, runs
 from streams.rules.engine import Engine
 from streams.rules.ports import Moment, RuleFailed
+from streams.rules.run import Outcome
 from streams.rules.state import State
 
 SECOND = 1_000_000
@@ -63,14 +64,24 @@ def backtest(
     begins, ends = between
     engine, cuts = begun(rules, past, make_state)
     found: list[Played] = []
+    for cut, outcome in advanced(engine, cuts, ends, reader):
+        if begins <= cut.at:
+            found += [Played(past.partition, event) for _, event in outcome.alerts]
+    return found
+
+
+def advanced(engine: Engine, cuts: Sequence[Cut], ends: int, reader: PastReader) -> Iterator[tuple[Cut, Outcome]]:
+    """The cuts before the engine's time `ends`, and what the engine makes of each.
+
+    Raises:
+        RuleFailed: a rule fails on what was there.
+    """
     for run in runs([cut for cut in cuts if cut.at < ends], MOST_RECORDS):
         outcomes, _ = engine.advance(run, slices_of(run, reader, engine))
         for cut, outcome in zip(run, outcomes, strict=True):
             if outcome.commands:
                 raise RuleFailed(f"rule {outcome.commands[0].rule_id}: {outcome.commands[0].detail}")
-            if begins <= cut.at:
-                found += [Played(past.partition, event) for _, event in outcome.alerts]
-    return found
+            yield cut, outcome
 
 
 def begun(rules: Sequence[RuleApplied], past: Past, make_state: Callable[[int], State]) -> tuple[Engine, Sequence[Cut]]:

@@ -16,10 +16,9 @@ from schemas.partitioner import partition_of
 from schemas.rule_messages import RuleApplied, RuleDisabled, RuleSuspended
 from schemas.rule_records import PartialAggregated
 from schemas.rules.document import Rule, canonical
-from streams.rules.backtest import MOST_RECORDS, Past, PastReader, begun, slices_of
+from streams.rules.backtest import Past, PastReader, advanced, begun
 from streams.rules.counting import GRACE
-from streams.rules.cuts import AGGREGATES, COMMANDS, LOCAL, Cut, Span, in_order, runs
-from streams.rules.ports import RuleFailed
+from streams.rules.cuts import AGGREGATES, COMMANDS, LOCAL, Cut, Span, in_order
 from streams.rules.state import State
 
 FOREVER = 2**62
@@ -110,14 +109,10 @@ def counted(
     """
     engine, cuts = begun([rule], _without(past, {AGGREGATES}), make_state)
     found: list[Told] = []
-    for run in runs([cut for cut in cuts if cut.at < ends], MOST_RECORDS):
-        outcomes, _ = engine.advance(run, slices_of(run, reader, engine))
-        for cut, outcome in zip(run, outcomes, strict=True):
-            if outcome.commands:
-                raise RuleFailed(f"rule {outcome.commands[0].rule_id}: {outcome.commands[0].detail}")
-            for home, partial in outcome.partials:
-                at_home = partition_of(home.encode(), counting.partitions)
-                found.append(Told(cut.at, past.partition, at_home, partial.event_id, counting.encode(partial)))
+    for cut, outcome in advanced(engine, cuts, ends, reader):
+        for home, partial in outcome.partials:
+            at_home = partition_of(home.encode(), counting.partitions)
+            found.append(Told(cut.at, past.partition, at_home, partial.event_id, counting.encode(partial)))
     return found
 
 
